@@ -1,0 +1,19 @@
+/* Numbers to and from text. */
+#ifndef MR_BASE_NUM_H
+#define MR_BASE_NUM_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MR_F64_LEN 32
+/* Writes the shortest decimal that reads back as the same double, in JSON syntax ("0.98", "1.0",
+ * "1e-7", "-0.0"); NaN and infinities as "null". No NUL. Returns the length (< MR_F64_LEN).
+ * Thread-safe. */
+size_t mr_f64_print(double v, char *out);
+/* Whole slice as a decimal floating point number (strtod's rounding, no hex, no inf/nan, at most
+ * 400 characters). Locale-independent. */
+bool mr_f64_parse(struct mr_str s, double *ret);
+
+#endif
