@@ -26,7 +26,7 @@ static size_t print_short(double v, char *out) {
         int places = k ? k : 1;
         if (!k)
             d *= 10;
-        while (d || n <= (size_t)places) {
+        while (d || n < (size_t)places + 2) {
             tmp[n++] = (char)('0' + d % 10);
             d /= 10;
             if (n == (size_t)places)
