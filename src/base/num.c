@@ -1,68 +1,160 @@
 #include "base/num.h"
 
+#include "base/pow10_table.h"
+
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Most served numbers are counts and short decimals (0.98): when v * 10^k is whole below 2^53 and
- * divides back to v, those digits are the shortest (both operands and the power are exact, so the
- * division rounds once). Returns 0 when the form does not apply. */
-static size_t print_short(double v, char *out) {
-    static const double pow10[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
-    double a = fabs(v);
-    if (!(a < 1e15) || (a < 1e-4 && a != 0))
-        return 0;
-    for (int k = 0; k < 7; k++) {
-        double scaled = a * pow10[k];
-        if (scaled >= 9007199254740992.0)
+/* The printer is R. Giulietti's Schubfach ("The Schubfach way to render doubles", 2020): the
+ * shortest decimal in the rounding interval, and of those the closest to the value. One 64x128-bit
+ * product for each interval end replaces big-number arithmetic. */
+
+__extension__ typedef unsigned __int128 u128;
+
+/* floor(g * cp / 2^128) with the lowest bit set when anything was cut off ("round to odd"). */
+static uint64_t round_to_odd(const uint64_t g[2], uint64_t cp) {
+    uint64_t x1 = (uint64_t)(((u128)g[1] * cp) >> 64);
+    u128 y = (u128)g[0] * cp + x1;
+    return (uint64_t)(y >> 64) | ((uint64_t)y > 1);
+}
+
+/* v = digits * 10^exp10 for a finite v > 0 given by its bits. Digits may end in zeros. */
+static uint64_t shortest(uint64_t bits, int *ret_exp10) {
+    uint64_t mant = bits & ((1ull << 52) - 1);
+    int biased = (int)(bits >> 52 & 0x7ff);
+    uint64_t c = biased ? mant | 1ull << 52 : mant;
+    int q = biased ? biased - 1075 : -1074;
+    bool odd = c & 1;
+    bool closer = !mant && biased > 1; /* the neighbour below is half as far away */
+
+    int k = (q * 1262611 - (closer ? 524031 : 0)) >> 22;
+    int h = q + ((-k * 1741647) >> 19) + 1;
+    const uint64_t *g = mr_pow10_table[-k - MR_POW10_MIN];
+    uint64_t low = round_to_odd(g, (4 * c - 2 + closer) << h) + odd;
+    uint64_t mid = round_to_odd(g, 4 * c << h);
+    uint64_t high = round_to_odd(g, (4 * c + 2) << h) - odd;
+
+    uint64_t s = mid / 4;
+    if (s >= 10) {
+        uint64_t t = s / 10;
+        bool down = low <= 40 * t, up = 40 * t + 40 <= high;
+        if (down != up) {
+            *ret_exp10 = k + 1;
+            return t + up;
+        }
+    }
+    *ret_exp10 = k;
+    bool down = low <= 4 * s, up = 4 * s + 4 <= high;
+    if (down != up)
+        return s + up;
+    uint64_t half = 4 * s + 2;
+    return s + (mid > half || (mid == half && (s & 1)));
+}
+
+static const char two_digits[200] = {
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
+    "4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293"
+    "949596979899"};
+
+/* Decimal digits of d > 0, most significant first; returns how many (<= 20). */
+static int put_digits(uint64_t d, char *out) {
+    char tmp[20];
+    int at = 20;
+    while (d >= 100) {
+        memcpy(tmp + (at -= 2), two_digits + 2 * (d % 100), 2);
+        d /= 100;
+    }
+    if (d >= 10)
+        memcpy(tmp + (at -= 2), two_digits + 2 * d, 2);
+    else
+        tmp[--at] = (char)('0' + d);
+    memcpy(out, tmp + at, (size_t)(20 - at));
+    return 20 - at;
+}
+
+/* n digits with the decimal point after the first `point` of them; same choice between fixed and
+ * exponent form as Python's repr, exponents without sign '+' and leading zero. */
+static size_t layout(const char *digits, int n, int point, char *out) {
+    char *p = out;
+    if (point > -4 && point <= 16) {
+        if (point <= 0) {
+            memcpy(p, "0.0000", 6);
+            p += 2 - point;
+            memcpy(p, digits, (size_t)n);
+            return (size_t)(p + n - out);
+        }
+        if (point >= n) {
+            memcpy(p, digits, (size_t)n);
+            memset(p + n, '0', (size_t)(point - n));
+            memcpy(p + point, ".0", 2);
+            return (size_t)point + 2;
+        }
+        memcpy(p, digits, (size_t)point);
+        p[point] = '.';
+        memcpy(p + point + 1, digits + point, (size_t)(n - point));
+        return (size_t)n + 1;
+    }
+    *p++ = digits[0];
+    if (n > 1) {
+        *p++ = '.';
+        memcpy(p, digits + 1, (size_t)(n - 1));
+        p += n - 1;
+    }
+    *p++ = 'e';
+    int e = point - 1;
+    if (e < 0) {
+        *p++ = '-';
+        e = -e;
+    }
+    return (size_t)(p - out) + (size_t)put_digits((uint64_t)e, p);
+}
+
+/* Whole numbers below 2^53 (counts, class labels, 0 and 1) and short decimals need no search. */
+static int quick_digits(double a, char *digits, int *ret_point) {
+    static const double scale[] = {1, 1e4};
+    for (int k = 0; k < 2; k++) {
+        double scaled = a * scale[k];
+        if (scaled >= 1e15) /* up to 15 digits no two decimals read as the same double */
             return 0;
         uint64_t d = (uint64_t)(scaled + 0.5);
-        if ((double)d / pow10[k] != a)
-            continue;
-        char tmp[24];
-        size_t n = 0;
-        int places = k ? k : 1;
-        if (!k)
-            d *= 10;
-        while (d || n < (size_t)places + 2) {
-            tmp[n++] = (char)('0' + d % 10);
-            d /= 10;
-            if (n == (size_t)places)
-                tmp[n++] = '.';
+        /* Both operands are exact, so the division rounds once and d digits read back as a. */
+        if ((double)d / scale[k] == a) {
+            int n = put_digits(d, digits);
+            *ret_point = n - 4 * k;
+            return n;
         }
-        size_t len = 0;
-        if (signbit(v))
-            out[len++] = '-';
-        while (n)
-            out[len++] = tmp[--n];
-        return len;
     }
     return 0;
 }
 
 size_t mr_f64_print(double v, char *out) {
-    if (!isfinite(v)) {
-        memcpy(out, "null", 4);
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    size_t sign = bits >> 63;
+    *out = '-';
+    out += sign;
+    bits &= ~0ull >> 1;
+    if (bits >= 0x7ffull << 52) {
+        memcpy(out - sign, "null", 4);
         return 4;
     }
-    size_t n = print_short(v, out);
-    if (n)
-        return n;
-    char tmp[MR_F64_LEN];
-    int len = 0;
-    for (int prec = 15; prec <= 17; prec++) {
-        len = snprintf(tmp, sizeof tmp, "%.*g", prec, v);
-        if (strtod(tmp, NULL) == v)
-            break;
+    if (!bits) {
+        memcpy(out, "0.0", 3);
+        return sign + 3;
     }
-    if (!memchr(tmp, '.', (size_t)len) && !memchr(tmp, 'e', (size_t)len)) {
-        tmp[len++] = '.';
-        tmp[len++] = '0';
+    char digits[20];
+    int point, n = quick_digits(fabs(v), digits, &point);
+    if (!n) {
+        int exp10;
+        uint64_t d = shortest(bits, &exp10);
+        n = put_digits(d, digits);
+        point = n + exp10;
     }
-    memcpy(out, tmp, (size_t)len);
-    return (size_t)len;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    return sign + layout(digits, n, point, out);
 }
 
 bool mr_f64_parse(struct mr_str s, double *ret) {

@@ -9,7 +9,9 @@
 
 #define MR_F64_LEN 32
 /* Writes the shortest decimal that reads back as the same double, in JSON syntax ("0.98", "1.0",
- * "1e-7", "-0.0"); NaN and infinities as "null". No NUL. Returns the length (< MR_F64_LEN).
+ * "1e-7", "-0.0"); NaN and infinities as "null". Digits, and the choice between fixed and exponent
+ * form (below 1e-4 and from 1e16), are those of Python's repr; exponents have no '+' and no leading
+ * zero. No NUL. Returns the length (< MR_F64_LEN).
  * Thread-safe. */
 size_t mr_f64_print(double v, char *out);
 /* Whole slice as a decimal floating point number (strtod's rounding, no hex, no inf/nan, at most
