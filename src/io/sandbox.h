@@ -1,0 +1,40 @@
+/* Locking a child process down before it looks at untrusted bytes. For use in a process made for
+ * the purpose (mr_child_spawn), while it has one thread; there is no way back. */
+#ifndef MR_IO_SANDBOX_H
+#define MR_IO_SANDBOX_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mr_sandbox_profile {
+    /* Reads, writes and maps given descriptors, allocates memory, ends. */
+    MR_SANDBOX_INTAKE = 1,
+    /* The same and what ONNX Runtime needs once its library is loaded: CPU affinity, yielding,
+     * sleeping. Still no open, no socket, no thread or process, no executable memory. */
+    MR_SANDBOX_ONNX_WORKER = 2,
+};
+
+struct mr_sandbox_fd {
+    int fd;
+    bool read, write;
+};
+
+struct mr_sandbox {
+    enum mr_sandbox_profile profile;
+    const struct mr_sandbox_fd *fds; /* every other descriptor above 2 is closed */
+    unsigned n_fds;
+    uint64_t memory_max;  /* address space in bytes; 0 = no limit (sanitizer builds: no limit) */
+    uint64_t cpu_seconds; /* 0 = no limit */
+    uint64_t file_max;    /* largest file it may write; 0 = none at all */
+    bool namespaces;      /* own user, network, IPC and UTS namespaces where the kernel lets us */
+};
+
+/* In this order: closes descriptors, enters namespaces (best effort), drops capabilities, sets
+ * no_new_privs and resource limits, loads the system call allow-list. A call outside the list kills
+ * the process with SIGSYS. MR_EIO when a required step fails: then the caller must exit. */
+int mr_sandbox_enter(const struct mr_sandbox *s, struct mr_err *e);
+
+#endif
