@@ -50,8 +50,14 @@ struct mr_pk_field {
     const struct mr_pk *dtype;
 };
 
+/* A node is allocated only as large as its type needs: copy members, never whole structs.
+ * Dicts keep repeated keys (the last one counts, as in Python; mr_pk_get looks from the end).
+ * A scalar of numpy becomes BOOL/INT/FLOAT/STR/BYTES where one fits, else a 0-d ARRAY. complex,
+ * slice and range stay OBJ with their arguments. */
 struct mr_pk {
-    uint8_t type; /* enum mr_pk_type */
+    uint8_t type;   /* enum mr_pk_type */
+    uint8_t flags;  /* the machine's own (wire/pickle_vm.h) */
+    uint16_t depth; /* of the containers below, when they were complete before being added */
     union {
         int64_t i;
         double f;
@@ -140,6 +146,18 @@ int mr_pk_f64(struct mr_arena *a, const struct mr_pk *n, const double **ret, siz
 const struct mr_pk *mr_pk_item(struct mr_arena *a, const struct mr_pk *n, size_t i);
 /* Number of elements of a sequence or array along its first axis; 0 when neither. */
 size_t mr_pk_len(const struct mr_pk *n);
+/* A scipy.sparse CSR matrix or array (any module path), checked: indptr starts at 0, never falls
+ * and ends at nnz, every column index is in range. */
+struct mr_pk_csr {
+    size_t rows, cols, nnz;
+    const double *data;
+    const int64_t *indices; /* nnz columns */
+    const int64_t *indptr;  /* rows + 1 */
+};
+int mr_pk_csr(struct mr_arena *a, const struct mr_pk *n, struct mr_pk_csr *ret, struct mr_err *e);
+/* Integer or bool array, list or number, flattened in row-major order. */
+int mr_pk_i64(struct mr_arena *a, const struct mr_pk *n, const int64_t **ret, size_t *ret_n,
+              struct mr_err *e);
 /* Field `name` of a structured array as doubles (count of them) in the arena. */
 int mr_pk_field_f64(struct mr_arena *a, const struct mr_pk *arr, const char *name,
                     const double **ret, size_t *ret_n, struct mr_err *e);
