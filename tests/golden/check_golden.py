@@ -37,6 +37,8 @@ def load(path):
 
 def worst(a, b):
     """Largest difference of two JSON values: |a-b| / max(1,|b|); infinite on a mismatch."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return worst([a[k] for k in sorted(a)], [b[k] for k in sorted(b)])
     if isinstance(a, list) or isinstance(b, list):
         if not (isinstance(a, list) and isinstance(b, list)) or len(a) != len(b):
             return math.inf

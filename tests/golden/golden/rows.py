@@ -52,7 +52,7 @@ def around(t):
     return [v for v in vals if np.isfinite(v)]
 
 
-def threshold_rows(est, X, k=4):
+def threshold_rows(est, X, k=3):
     """Rows that reach a split of the model with the split feature at its threshold."""
     out = []
     splits = list(find_splits(est, X))

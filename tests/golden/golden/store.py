@@ -67,6 +67,8 @@ def task_of(est):
 
 def values_of(est, X, want_transform=False):
     """What the library answers for X, as plain JSON; absent methods are null."""
+    if type(est).__name__ in ("Booster", "InferenceSession"):
+        return raw_values(est, X)
     out = {"predict": None, "predict_proba": None, "decision_function": None}
     for method in ("predict", "predict_proba", "decision_function"):
         if not hasattr(est, method):
@@ -76,6 +78,14 @@ def values_of(est, X, want_transform=False):
     if want_transform or (out["predict"] is None and hasattr(est, "transform")):
         out["transform"] = plain(dense(est.transform(X)))
     return out
+
+
+def raw_values(est, X):
+    """Values of a model without the estimator interface, by its library's module."""
+    from importlib import import_module
+
+    home = {"xgboost": "xgb", "lightgbm": "lgbm"}.get(type(est).__module__.split(".")[0], "onnx_models")
+    return import_module("golden." + home).raw_values(est, X)
 
 
 class Store:
@@ -102,7 +112,10 @@ class Store:
             warnings.simplefilter("ignore")
             est.fit(X, **(fit_args or {})) if y is None else est.fit(X, y, **(fit_args or {}))
             if inputs is None:
+                n = n if self.tag == "new" else (n + 1) // 2
                 inputs = R.sample(X, est, n=n, missing=missing, edges=edges)
+            elif self.tag != "new" and len(inputs) > 30:
+                inputs = inputs[::2]
             self.write(name, est, inputs, tol, notes, transform=transform, task=task, dump=dump)
         return est
 

@@ -22,7 +22,7 @@ def build(g):
     g.fit("svc_strings", SVC(C=5.0), *D.iris_named(), n=12)
     g.fit("svc_weighted", SVC(class_weight="balanced", gamma="auto"), iris[0][:, :3], iris[1] * 2 + 1, n=12)
     g.fit("svc_poly_degree", SVC(kernel="poly", degree=4, coef0=1.5, gamma=0.1), *iris, n=12)
-    g.fit("svc_digits", SVC(), *D.digits(120), n=6, notes="ten classes, 45 pairs")
+    g.fit("svc_digits", SVC(), *D.digits(60), n=5, notes="ten classes, 45 pairs")
     g.fit("nusvc_iris", NuSVC(nu=0.3), *iris, n=12)
     g.fit("nusvc_cancer", NuSVC(nu=0.2), *small, n=12)
     Xd, yd = D.diabetes_scaled()
@@ -40,5 +40,5 @@ def with_probability(g, iris, small):
         g.fit(f"svc_proba_iris_{kernel}", SVC(kernel=kernel, probability=True, random_state=0), *iris, n=12,
               notes="libsvm's iterative pairwise coupling")
         g.fit(f"svc_proba_cancer_{kernel}", SVC(kernel=kernel, probability=True, random_state=0), *small, n=12)
-    g.fit("svc_proba_digits", SVC(probability=True, random_state=0), *D.digits(120), n=5)
+    g.fit("svc_proba_digits", SVC(probability=True, random_state=0), *D.digits(60), n=4)
     g.fit("nusvc_proba_iris", NuSVC(nu=0.3, probability=True, random_state=0), *D.iris_named(), n=12)

@@ -58,10 +58,11 @@ def single_trees(g):
 
 def forests(g):
     X, y = D.iris()
-    g.fit("rf100_iris", RandomForestClassifier(n_estimators=100, random_state=42), X, y, tol=TREE)
-    g.fit("rf_wine", RandomForestClassifier(n_estimators=20, random_state=0), *D.wine(), tol=TREE)
-    g.fit("rf_cancer", RandomForestClassifier(n_estimators=12, max_depth=6, random_state=0), *D.cancer(), tol=TREE)
-    g.fit("rf_digits", RandomForestClassifier(n_estimators=8, max_depth=5, random_state=0), *D.digits(),
+    if g.tag in ("new", "sk12"):
+        g.fit("rf100_iris", RandomForestClassifier(n_estimators=100, random_state=42), X, y, tol=TREE)
+    g.fit("rf_wine", RandomForestClassifier(n_estimators=12, random_state=0), *D.wine(), tol=TREE)
+    g.fit("rf_cancer", RandomForestClassifier(n_estimators=8, max_depth=5, random_state=0), *D.cancer(), tol=TREE)
+    g.fit("rf_digits", RandomForestClassifier(n_estimators=4, max_depth=4, random_state=0), *D.digits(200),
           tol=TREE, n=12)
     g.fit("rf_balanced", RandomForestClassifier(n_estimators=10, max_depth=3, random_state=0,
                                                 class_weight="balanced_subsample"), X[20:], y[20:], tol=TREE)
@@ -69,34 +70,34 @@ def forests(g):
           D.iris_named()[1], tol=TREE)
     g.fit("rf_nobootstrap", RandomForestClassifier(n_estimators=5, bootstrap=False, oob_score=False,
                                                    random_state=0), X, y, tol=TREE)
-    g.fit("rf_oob", RandomForestClassifier(n_estimators=15, oob_score=True, max_depth=3, random_state=0), X, y,
+    g.fit("rf_oob", RandomForestClassifier(n_estimators=8, oob_score=True, max_depth=3, random_state=0), X, y,
           tol=TREE, notes="carries oob_decision_function_")
-    g.fit("rf_diab", RandomForestRegressor(n_estimators=10, max_depth=5, random_state=0), *D.diabetes(), tol=TREE)
+    g.fit("rf_diab", RandomForestRegressor(n_estimators=8, max_depth=4, random_state=0), *D.diabetes(), tol=TREE)
     g.fit("rf_poisson_diab", RandomForestRegressor(n_estimators=5, max_depth=4, criterion="poisson", random_state=0),
           *D.diabetes(), tol=TREE)
-    g.fit("et_iris", ExtraTreesClassifier(n_estimators=12, random_state=0), X, y, tol=TREE)
-    g.fit("et_digits", ExtraTreesClassifier(n_estimators=8, max_depth=5, random_state=0), *D.digits(), tol=TREE, n=12)
-    g.fit("et_diab", ExtraTreesRegressor(n_estimators=10, max_depth=5, random_state=0), *D.diabetes(), tol=TREE)
+    g.fit("et_iris", ExtraTreesClassifier(n_estimators=12, max_depth=5, random_state=0), X, y, tol=TREE)
+    g.fit("et_digits", ExtraTreesClassifier(n_estimators=4, max_depth=4, random_state=0), *D.digits(200), tol=TREE, n=12)
+    g.fit("et_diab", ExtraTreesRegressor(n_estimators=8, max_depth=4, random_state=0), *D.diabetes(), tol=TREE)
     if VERSION >= (1, 4):
-        g.fit("rf_wine_missing", RandomForestClassifier(n_estimators=10, max_depth=5, random_state=0),
+        g.fit("rf_wine_missing", RandomForestClassifier(n_estimators=5, max_depth=5, random_state=0),
               D.with_missing(D.wine()[0]), D.wine()[1], tol=TREE, missing=True)
-        g.fit("rf_diab_missing", RandomForestRegressor(n_estimators=10, max_depth=5, random_state=0),
+        g.fit("rf_diab_missing", RandomForestRegressor(n_estimators=5, max_depth=4, random_state=0),
               D.with_missing(D.diabetes()[0]), D.diabetes()[1], tol=TREE, missing=True)
     if VERSION >= (1, 6):
-        g.fit("et_wine_missing", ExtraTreesClassifier(n_estimators=10, max_depth=5, random_state=0),
+        g.fit("et_wine_missing", ExtraTreesClassifier(n_estimators=5, max_depth=4, random_state=0),
               D.with_missing(D.wine()[0]), D.wine()[1], tol=TREE, missing=True)
 
 
 def multi_output(g):
     X, Y = D.linnerud()
     g.fit("dt_linnerud", DecisionTreeRegressor(max_depth=4, random_state=0), X, Y, tol=TREE)
-    g.fit("rf_linnerud", RandomForestRegressor(n_estimators=20, random_state=0), X, Y, tol=TREE)
-    g.fit("et_linnerud", ExtraTreesRegressor(n_estimators=10, random_state=0), X, Y, tol=TREE)
+    g.fit("rf_linnerud", RandomForestRegressor(n_estimators=8, random_state=0), X, Y, tol=TREE)
+    g.fit("et_linnerud", ExtraTreesRegressor(n_estimators=5, random_state=0), X, Y, tol=TREE)
     X, y = D.iris()
     Y2 = np.column_stack([y, (X[:, 0] > 5.8).astype(int)])
     g.fit("dt_two_outputs", DecisionTreeClassifier(max_depth=3, random_state=0), X, Y2, tol=TREE,
           notes="classes per output: 3 and 2")
-    g.fit("rf_two_outputs", RandomForestClassifier(n_estimators=10, max_depth=4, random_state=0), X, Y2, tol=TREE,
+    g.fit("rf_two_outputs", RandomForestClassifier(n_estimators=6, max_depth=4, random_state=0), X, Y2, tol=TREE,
           notes="classes per output: 3 and 2")
 
 
@@ -108,9 +109,9 @@ def gradient_boosting(g):
     g.fit("gb_cancer_init_zero", gbc(init="zero", max_depth=2), *bin_, tol=TREE)
     g.fit("gb_cancer_exponential", gbc(loss="exponential", max_depth=2), *bin_, tol=TREE)
     g.fit("gb_cancer_subsample", gbc(subsample=0.5, learning_rate=0.3, max_depth=2), *bin_, tol=TREE)
-    g.fit("gb_iris", gbc(max_depth=2), *iris, tol=TREE)
-    g.fit("gb_iris_init_zero", gbc(init="zero", max_depth=2), *iris, tol=TREE)
-    g.fit("gb_iris_strings", gbc(max_depth=1), *D.iris_named(), tol=TREE)
+    g.fit("gb_iris", gbc(max_depth=2).set_params(n_estimators=6), *iris, tol=TREE)
+    g.fit("gb_iris_init_zero", gbc(init="zero", max_depth=2).set_params(n_estimators=4), *iris, tol=TREE)
+    g.fit("gb_iris_strings", gbc(max_depth=1).set_params(n_estimators=4), *D.iris_named(), tol=TREE)
     g.fit("gb_cancer_init_tree", gbc(init=DecisionTreeClassifier(max_depth=2, random_state=0), max_depth=2), *bin_,
           tol=TREE, notes="init is an estimator")
     g.fit("gb_diab", gbr(), *diab, tol=TREE)
@@ -123,13 +124,13 @@ def gradient_boosting(g):
 
 
 def hist_boosting(g):
-    hgc = lambda **k: HistGradientBoostingClassifier(max_iter=12, max_leaf_nodes=8, max_bins=48, random_state=0, **k)
-    hgr = lambda **k: HistGradientBoostingRegressor(max_iter=12, max_leaf_nodes=8, max_bins=48, random_state=0, **k)
+    hgc = lambda **k: HistGradientBoostingClassifier(max_iter=12, max_leaf_nodes=8, max_bins=40, random_state=0, **k)
+    hgr = lambda **k: HistGradientBoostingRegressor(max_iter=12, max_leaf_nodes=8, max_bins=40, random_state=0, **k)
     Xm, y = D.with_missing(D.cancer()[0]), D.cancer()[1]
     g.fit("hgb_cancer", HistGradientBoostingClassifier(max_iter=10, max_leaf_nodes=8), *D.cancer(), tol=TREE, missing=True, notes="trained without missing values")
     g.fit("hgb_cancer_missing", hgc(), Xm, y, tol=TREE, missing=True)
-    g.fit("hgb_iris", hgc(max_depth=3), *D.iris(), tol=TREE)
-    g.fit("hgb_wine_strings", hgc(), D.with_missing(D.wine()[0]), np.array(["a", "bb", "c"])[D.wine()[1]], tol=TREE,
+    g.fit("hgb_iris", hgc(max_depth=3).set_params(max_iter=6), *D.iris(), tol=TREE)
+    g.fit("hgb_wine_strings", hgc().set_params(max_iter=5), D.with_missing(D.wine()[0]), np.array(["a", "bb", "c"])[D.wine()[1]], tol=TREE,
           missing=True)
     g.fit("hgb_diab", hgr(), *D.diabetes(), tol=TREE)
     g.fit("hgb_diab_missing", hgr(), D.with_missing(D.diabetes()[0]), D.diabetes()[1], tol=TREE, missing=True)
@@ -203,9 +204,9 @@ def ada(g):
 
 def isolation(g):
     X, _ = D.cancer()
-    g.fit("iforest_cancer", IsolationForest(n_estimators=12, max_samples=100, random_state=0), X, tol=OTHER,
+    g.fit("iforest_cancer", IsolationForest(n_estimators=8, max_samples=64, random_state=0), X, tol=OTHER,
           notes="decision_function is score_samples - offset_")
-    g.fit("iforest_contamination", IsolationForest(n_estimators=6, contamination=0.1, max_samples=64,
+    g.fit("iforest_contamination", IsolationForest(n_estimators=4, contamination=0.1, max_samples=32,
                                                    random_state=0), X, tol=OTHER)
-    g.fit("iforest_features", IsolationForest(n_estimators=6, max_samples=64, max_features=0.5, random_state=0), X, tol=OTHER,
+    g.fit("iforest_features", IsolationForest(n_estimators=4, max_samples=32, max_features=0.5, random_state=0), X, tol=OTHER,
           notes="each tree sees its own columns (estimators_features_)")
