@@ -1,0 +1,24 @@
+/* ONNX models: one sandboxed worker process a model runs ONNX Runtime; this is the server's side.
+ * Thread-safe; runs of one model take turns. */
+#ifndef MR_ENGINE_ONNX_ONNX_H
+#define MR_ENGINE_ONNX_ONNX_H
+
+#include "engine/engine.h"
+
+struct mr_onnx;
+
+/* Checks the file, starts a worker, and waits until it has loaded the model. */
+int mr_onnx_load(const struct mr_model_spec *spec, int fd, struct mr_onnx **ret, struct mr_err *e);
+void mr_onnx_free(struct mr_onnx *m); /* NULL is fine */
+uint64_t mr_onnx_memory(const struct mr_onnx *m);
+int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, struct mr_arena *arena,
+                    struct mr_buf *out, struct mr_run *ret, struct mr_err *e);
+void mr_onnx_input_schema(const struct mr_onnx *m, struct mr_buf *out);
+
+/* Where libonnxruntime.so is: MILLRACE_ORT, else next to the program, else the setup cache. Returns
+ * a descriptor, or MR_EUNAVAIL with what to do. */
+int mr_onnx_open_library(int *ret_fd, struct mr_err *e);
+/* Entry of the worker: main() calls it for argv[1] == "__onnx-worker". */
+int mr_onnx_worker_main(void);
+
+#endif
