@@ -89,6 +89,10 @@ struct mr_op_type {
     /* Fills f->slot[op->out] (already allocated for DENSE; CELLS and SPARSE allocate from the
      * arena). Must be pure and thread-safe. Required. */
     int (*eval)(const struct mr_op *op, struct mr_frame *f, struct mr_err *e);
+    /* Rough nanoseconds for one row, after prepare. Optional (default: by the slots' widths). */
+    double (*cost)(const struct mr_op *op, const struct mr_slot_decl *slots);
+    /* Bytes held by `prepared`. Optional. */
+    size_t (*memory)(const struct mr_op *op);
 };
 
 /* All operation types known to this build, NULL-terminated (ops/table.c). */

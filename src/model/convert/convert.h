@@ -30,7 +30,11 @@ struct mr_estimator_out {
 struct mr_converter {
     const char *package; /* "sklearn", "xgboost", "lightgbm" */
     const char *class_name;
-    /* Exactly one of the two. `in` is the input slot. */
+    /* At least one of the two (KMeans, LDA and the like have both; at the root of a file the
+     * estimator is taken). An estimator that ends in a transformer (a Pipeline without a predictor)
+     * answers MR_TASK_TRANSFORM with the transformed row as pred_slot. `in` is the input slot: the
+     * root's is declared as cells and becomes dense in the written file when nothing reads it
+     * otherwise than through mr_convert_dense or SELECT; `in` may have any kind. */
     int (*transform)(struct mr_convert *c, const struct mr_pk *obj, uint32_t in, uint32_t *ret_out,
                      struct mr_err *e);
     int (*estimator)(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
