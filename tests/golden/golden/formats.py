@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from . import data as D
+from .thin import wanted_format
 
 COMPRESS = {"joblib": 0, "joblib.z": 3, "joblib.gz": ("gzip", 3), "joblib.bz2": ("bz2", 3), "joblib.xz": ("xz", 3),
             "joblib.lz4": ("lz4", 3)}
@@ -35,12 +36,18 @@ def build(g):
 
 
 def encodings(g, name, est):
-    files = []
+    """Writes the further files of one model; gives their names."""
+    writers = {}
     for protocol in range(5):
-        files.append(f"{name}.p{protocol}.pkl")
-        with open(g.path("models", files[-1]), "wb") as f:
-            pickle.dump(est, f, protocol=protocol)
+        writers[f"{name}.p{protocol}.pkl"] = lambda path, p=protocol: pickle_to(path, est, p)
     for ext, compress in COMPRESS.items():
-        files.append(f"{name}.{ext}")
-        joblib.dump(est, g.path("models", files[-1]), compress=compress)
+        writers[f"{name}.{ext}"] = lambda path, c=compress: joblib.dump(est, path, compress=c)
+    files = [file for file in writers if wanted_format(g.tag, file)]
+    for file in files:
+        writers[file](g.path("models", file))
     return files
+
+
+def pickle_to(path, est, protocol):
+    with open(path, "wb") as f:
+        pickle.dump(est, f, protocol=protocol)

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from . import rows as R
+from .thin import left_out
 
 TREE, LINEAR, OTHER, XGB = 1e-12, 1e-12, 1e-9, 1e-6
 
@@ -93,12 +94,11 @@ class Store:
 
     def __init__(self, tag, out, only=""):
         self.tag, self.out, self.only, self.done = tag, out, only, []
-        self.skipped = []
         for kind in ("models", "values"):
             os.makedirs(os.path.join(out, kind, tag), exist_ok=True)
 
     def wanted(self, name):
-        return self.only in name
+        return self.only in name and not left_out(self.tag, name)
 
     def path(self, kind, file):
         return os.path.join(self.out, kind, self.tag, file)
@@ -122,6 +122,8 @@ class Store:
     def write(self, name, est, inputs, tol, notes="", transform=False, task=None, dump=None,
               library="scikit-learn", extra=None, values=None):
         """Writes the model and the values of a fitted estimator."""
+        if not self.wanted(name):
+            return
         ext = "pkl"
         if dump is None:
             with open(self.path("models", name + ".pkl"), "wb") as f:
