@@ -34,9 +34,15 @@ enum mr_op_id {
     MR_OP_POLY = 64,
     MR_OP_BINS = 65,
     MR_OP_BINARIZE = 66,
+    MR_OP_QUANTILE = 67,
+    MR_OP_POWER = 68,
+    MR_OP_UNARY = 69,
+    MR_OP_MISSING = 70,
+    MR_OP_VOTE = 71,
     /* text 80-89 */
     MR_OP_COUNT = 80, /* tokens -> counts over a vocabulary, tf-idf weights, norm */
     MR_OP_HASH = 81,
+    MR_OP_TFIDF = 82,
 };
 
 #endif

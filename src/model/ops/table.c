@@ -10,7 +10,21 @@
     X(mr_op_affine)                                                                                \
     X(mr_op_link)                                                                                  \
     X(mr_op_lookup)                                                                                \
-    X(mr_op_mean)
+    X(mr_op_mean)                                                                                  \
+    X(mr_op_impute)                                                                                \
+    X(mr_op_onehot)                                                                                \
+    X(mr_op_ordinal)                                                                               \
+    X(mr_op_normalize)                                                                             \
+    X(mr_op_poly)                                                                                  \
+    X(mr_op_bins)                                                                                  \
+    X(mr_op_quantile)                                                                              \
+    X(mr_op_power)                                                                                 \
+    X(mr_op_unary)                                                                                 \
+    X(mr_op_missing)                                                                               \
+    X(mr_op_vote)                                                                                  \
+    X(mr_op_count)                                                                                 \
+    X(mr_op_hash)                                                                                  \
+    X(mr_op_tfidf)
 
 #define DECLARE(name) extern const struct mr_op_type name;
 MR_OP_LIST(DECLARE)
