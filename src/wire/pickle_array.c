@@ -168,7 +168,7 @@ const struct mr_pk *mr_pk_item(struct mr_arena *a, const struct mr_pk *n, size_t
         if (i >= (size_t)n->a.count)
             return NULL;
         if (n->a.objs)
-            return n->a.objs->l.v[place(n, i)];
+            return n->a.objs->l.v[i];
         return mr_pk_item_node(a, n->a.dtype, n->a.data + place(n, i) * n->a.dtype->d.size);
     }
     return mr_pk_seq(n, &v, &len) && i < len ? v[i] : NULL;
@@ -208,7 +208,7 @@ static int array_f64(struct mr_arena *a, const struct mr_pk *n, const double **r
     for (size_t i = 0; !raw && i < count; i++) {
         size_t at = order ? i : fortran_at(n, i);
         if (n->a.objs) {
-            const struct mr_pk *o = n->a.objs->l.v[at];
+            const struct mr_pk *o = n->a.objs->l.v[i];
             if (o->type == MR_PK_ARRAY || !mr_pk_num(o, &out[i]))
                 return mr_fail(e, MR_EREFUSED, "an object array holds something but numbers");
         } else if (!mr_pk_item_f64(dt, n->a.data + at * dt->d.size, &out[i])) {
@@ -319,7 +319,7 @@ int mr_pk_i64(struct mr_arena *a, const struct mr_pk *n, const int64_t **ret, si
             if (!mr_pk_item_i64(dt, n->a.data + place(n, i) * dt->d.size, &out[i]))
                 return mr_fail(e, MR_EREFUSED, "an array of integers is needed, not one of %c%u",
                                dt->d.kind, dt->d.size);
-        } else if (!mr_pk_int(v ? v[n->type == MR_PK_ARRAY ? place(n, i) : i] : n, &out[i])) {
+        } else if (!mr_pk_int(v ? v[i] : n, &out[i])) {
             return mr_fail(e, MR_EREFUSED, "a list of integers holds something else");
         }
     }

@@ -175,6 +175,7 @@ static int set_data(struct mr_pk_vm *vm, struct mr_pk *a, struct mr_pk *data) {
             return mr_pkv_fail(vm, "an object array without its %lld objects",
                                (long long)a->a.count);
         a->a.objs = data;
+        a->a.fortran = false; /* numpy lists objects in row-major order whatever the memory order */
         return mr_pkv_deepen(vm, a, data);
     }
     struct mr_str s;
