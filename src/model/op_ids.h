@@ -23,9 +23,11 @@ enum mr_op_id {
     MR_OP_SVM_PROBA = 42,
     MR_OP_KNN = 43,
     MR_OP_GNB = 44,
+    MR_OP_KNN_POOL = 45, /* neighbours -> class weights or mean target */
     MR_OP_MLP = 46,
     MR_OP_KMEANS = 47,
     MR_OP_QDA = 48,
+    MR_OP_CALIBRATE = 49, /* sigmoid or isotonic probability calibration */
     /* preprocessing 60-79 */
     MR_OP_IMPUTE = 60,
     MR_OP_ONEHOT = 61,

@@ -11,6 +11,16 @@
     X(mr_op_link)                                                                                  \
     X(mr_op_lookup)                                                                                \
     X(mr_op_mean)                                                                                  \
+    X(mr_op_linear)                                                                                \
+    X(mr_op_svm)                                                                                   \
+    X(mr_op_svm_proba)                                                                             \
+    X(mr_op_knn)                                                                                   \
+    X(mr_op_gnb)                                                                                   \
+    X(mr_op_knn_pool)                                                                              \
+    X(mr_op_mlp)                                                                                   \
+    X(mr_op_kmeans)                                                                                \
+    X(mr_op_qda)                                                                                   \
+    X(mr_op_calibrate)                                                                             \
     X(mr_op_impute)                                                                                \
     X(mr_op_onehot)                                                                                \
     X(mr_op_ordinal)                                                                               \
