@@ -34,15 +34,15 @@ def logistic(g):
     g.fit("lr_wine_strings", LR(max_iter=500), wine[0], np.array(["red", "rosé", "white"])[wine[1]], tol=LINEAR)
     g.fit("lr_digits", LR(max_iter=60), *D.digits(), tol=LINEAR, n=10)
     g.fit("lr_iris_frame", LR(max_iter=300), *D.iris_frame(), tol=LINEAR)
-    g.fit("lr_cancer_liblinear", LR(solver="liblinear"), *cancer, tol=LINEAR)
-    g.fit("lr_l1", LR(solver="liblinear", penalty="l1", C=0.5), *cancer, tol=LINEAR)
+    g.fit("lr_cancer_liblinear", LR(random_state=0, solver="liblinear"), *cancer, tol=LINEAR)
+    g.fit("lr_l1", LR(random_state=0, solver="liblinear", penalty="l1", C=0.5), *cancer, tol=LINEAR)
     g.fit("lr_no_intercept", LR(fit_intercept=False, max_iter=500), *cancer, tol=LINEAR)
     if VERSION < (1, 8):
-        g.fit("lr_iris_liblinear", LR(solver="liblinear"), *iris, tol=LINEAR, notes="one-vs-rest, normalised")
+        g.fit("lr_iris_liblinear", LR(random_state=0, solver="liblinear"), *iris, tol=LINEAR, notes="one-vs-rest, normalised")
         g.fit("lr_iris_ovr", LR(multi_class="ovr", max_iter=300), *iris, tol=LINEAR)
         g.fit("lr_cancer_multinomial", LR(multi_class="multinomial", max_iter=500), *cancer, tol=LINEAR,
               notes="binary with the softmax form: probabilities of +-decision")
-        g.fit("lr_iris_saga_multinomial", LR(solver="saga", multi_class="multinomial", max_iter=100), *iris,
+        g.fit("lr_iris_saga_multinomial", LR(random_state=0, solver="saga", multi_class="multinomial", max_iter=100), *iris,
               tol=LINEAR)
     g.fit("lrcv_iris", L.LogisticRegressionCV(Cs=3, cv=3, max_iter=300), *iris, tol=LINEAR)
     g.fit("lrcv_cancer", L.LogisticRegressionCV(Cs=3, cv=3, max_iter=1000), *cancer, tol=LINEAR)
