@@ -114,6 +114,9 @@ void mr_req_set_header(struct mr_req *r, const char *name, struct mr_str value);
  * (`keep` true). Calling it again replaces the reply. */
 void mr_req_reply(struct mr_req *r, int status, const char *content_type, struct mr_str body,
                   bool keep);
+/* An empty buffer kept with the request object, so that its memory is reused: write the body into
+ * it, then mr_req_reply(…, mr_buf_view(b), true). */
+struct mr_buf *mr_req_out(struct mr_req *r);
 /* Takes the buffer's memory (b is left empty). */
 void mr_req_reply_buf(struct mr_req *r, int status, const char *content_type, struct mr_buf *b);
 /* Answers a MR_HTTP_LATER request, from any thread, exactly once. */
@@ -127,12 +130,16 @@ struct mr_http_limits {
     size_t head_max;        /* request line and headers; default 32 KiB */
     size_t body_max;        /* default buffered body cap; 16 MiB */
     unsigned conns_max;     /* whole server; 10,000 */
-    unsigned conns_per_ip;  /* 0 = no cap; default 0 for loopback, 1,000 else */
+    unsigned conns_per_ip;  /* an IPv4 address or IPv6 /64; 0 = no cap; 1,000 */
     int64_t head_ms;        /* absolute deadline from first byte (and TLS handshake); 10,000 */
     int64_t idle_ms;        /* keep-alive; 75,000 */
     int64_t write_ms;       /* no progress while writing; 30,000 */
-    unsigned body_min_rate; /* bytes a second after 5 s grace; 1,024 */
-    int64_t drain_ms;       /* SIGTERM: in-flight requests get this long; 30,000 */
+    unsigned body_min_rate; /* bytes a second in every window of body_window_ms; 1,024 */
+    int64_t body_window_ms; /* 5,000; time that the server itself paused does not count */
+    size_t discard_max;     /* unread body bytes taken after an early answer; 256 KiB */
+    size_t target_max;      /* request target, else 414; 8 KiB */
+    unsigned conns_per_ip_loopback; /* the same cap for loopback peers; 0 = none */
+    int64_t drain_ms;               /* SIGTERM: in-flight requests get this long; 30,000 */
 };
 struct mr_http_limits mr_http_default_limits(void);
 
