@@ -38,12 +38,13 @@ def logistic(g):
     g.fit("lr_l1", LR(random_state=0, solver="liblinear", penalty="l1", C=0.5), *cancer, tol=LINEAR)
     g.fit("lr_no_intercept", LR(fit_intercept=False, max_iter=500), *cancer, tol=LINEAR)
     if VERSION < (1, 8):
-        g.fit("lr_iris_liblinear", LR(random_state=0, solver="liblinear"), *iris, tol=LINEAR, notes="one-vs-rest, normalised")
+        g.fit("lr_iris_liblinear", LR(random_state=0, solver="liblinear"), *iris, tol=LINEAR,
+              notes="one-vs-rest, normalised")
         g.fit("lr_iris_ovr", LR(multi_class="ovr", max_iter=300), *iris, tol=LINEAR)
         g.fit("lr_cancer_multinomial", LR(multi_class="multinomial", max_iter=500), *cancer, tol=LINEAR,
               notes="binary with the softmax form: probabilities of +-decision")
-        g.fit("lr_iris_saga_multinomial", LR(random_state=0, solver="saga", multi_class="multinomial", max_iter=100), *iris,
-              tol=LINEAR)
+        g.fit("lr_iris_saga_multinomial", LR(random_state=0, solver="saga", multi_class="multinomial",
+                                             max_iter=100), *iris, tol=LINEAR)
     g.fit("lrcv_iris", L.LogisticRegressionCV(Cs=3, cv=3, max_iter=300), *iris, tol=LINEAR)
     g.fit("lrcv_cancer", L.LogisticRegressionCV(Cs=3, cv=3, max_iter=1000), *cancer, tol=LINEAR)
 
@@ -120,12 +121,16 @@ def discriminant(g):
 def networks(g):
     iris, cancer, diab = D.iris(), D.cancer(), D.diabetes_scaled()
     for act in ("relu", "tanh", "logistic", "identity"):
-        g.fit(f"mlp_iris_{act}", MLPClassifier(hidden_layer_sizes=(8,), activation=act, max_iter=150, random_state=0), *iris)
-        g.fit(f"mlp_diab_{act}", MLPRegressor(hidden_layer_sizes=(6,), activation=act, max_iter=80, random_state=0), *diab, n=6)
-    g.fit("mlp_cancer", MLPClassifier(hidden_layer_sizes=(8, 5), max_iter=100, random_state=0), *cancer, notes="binary: one output")
+        g.fit(f"mlp_iris_{act}", MLPClassifier(hidden_layer_sizes=(8,), activation=act, max_iter=150,
+                                              random_state=0), *iris)
+        g.fit(f"mlp_diab_{act}", MLPRegressor(hidden_layer_sizes=(6,), activation=act, max_iter=80,
+                                             random_state=0), *diab, n=6)
+    g.fit("mlp_cancer", MLPClassifier(hidden_layer_sizes=(8, 5), max_iter=100, random_state=0), *cancer,
+          notes="binary: one output")
     g.fit("mlp_strings", MLPClassifier(hidden_layer_sizes=(5,), max_iter=100, random_state=0), *D.iris_named())
     g.fit("mlp_lbfgs", MLPClassifier(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=100, random_state=0), *iris)
-    g.fit("mlp_linnerud", MLPRegressor(hidden_layer_sizes=(6,), max_iter=100, random_state=0), *D.linnerud(), notes="three outputs")
+    g.fit("mlp_linnerud", MLPRegressor(hidden_layer_sizes=(6,), max_iter=100, random_state=0), *D.linnerud(),
+          notes="three outputs")
     Y = np.column_stack([iris[1] == 0, iris[1] == 2]).astype(int)
     g.fit("mlp_multilabel", MLPClassifier(hidden_layer_sizes=(6,), max_iter=150, random_state=0), iris[0], Y,
           notes="multi-label: independent logistic outputs")

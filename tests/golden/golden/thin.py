@@ -1,7 +1,8 @@
 """What the older environments leave out, so that the whole directory stays small.
 
-Every family remains in every environment; only further options of a family, whose
-pickled form has not changed between the versions, are kept in the newest alone.
+Bagging, stacking, chains and one-vs-one are in the newest alone. Every other family
+remains in every environment (sk13 has no XGBoost and LightGBM, only the newest has ONNX);
+what is left out are further options of a family.
 """
 
 import re
@@ -17,11 +18,12 @@ _PATTERNS = [
     r"xgb_(cancer_(exact|logitraw|hinge|linear.*|base)|iris_(softmax|linear|frame)|rf_cancer|.*_ubj)",
     r"xgb_(diab_(?!missing).*|wine.*|categorical_onehot.*|booster_(reg|rank)|linnerud)",
     r"lgb_(zero_missing.*|no_missing|cancer_dart|iris_(ova|frame|rf)|labels|unbalance|one_leaf.*)",
-    r"lgb_(diab_(?!missing|poisson$|txt).*|linear_tree.*|booster_reg|categorical_clf|iris_strings|early_stop)",
+    r"lgb_(diab_(?!missing|poisson$|txt).*|linear_tree.*|booster_reg|categorical_clf|iris_strings)",
     r"lda_cancer|qda_cancer|kmeans_wine|svd_arpack|voting_reg|hgb_(monotonic|diab_lad|diab_quantile)|power_boxcox",
-    r"svc_(poly_degree|weighted|iris_linear|iris_sigmoid)|nusvc_proba_iris|knn_(diab_distance|one|iris_distance_ball_tree)",
+    r"svc_(poly_degree|weighted|iris_linear|iris_sigmoid)|nusvc_proba_iris",
+    r"knn_(diab_distance|one|iris_distance_ball_tree)",
     r"text_(count_tfidf_lr|tfidf_sgd|count_tfidf|hash_unsigned)|ada_strings.*|et1_.*|gb_cancer_subsample|pca_share",
-    r"xgb_(iris_forest_step|cancer_marker|early_stop)|lgb_cancer_(rf|missing_txt)|sgd_.*_cancer|lrcv_cancer|multi_clf",
+    r"xgb_(iris_forest_step|cancer_marker)|lgb_cancer_missing_txt|sgd_.*_cancer|lrcv_cancer|multi_clf",
 ]
 _LEFT_OUT = re.compile("|".join(_PATTERNS))
 OLD_FORMATS = (".p2.pkl", ".p4.pkl", ".joblib", ".joblib.z")

@@ -127,7 +127,8 @@ def hist_boosting(g):
     hgc = lambda **k: HistGradientBoostingClassifier(max_iter=12, max_leaf_nodes=8, max_bins=40, random_state=0, **k)
     hgr = lambda **k: HistGradientBoostingRegressor(max_iter=12, max_leaf_nodes=8, max_bins=40, random_state=0, **k)
     Xm, y = D.with_missing(D.cancer()[0]), D.cancer()[1]
-    g.fit("hgb_cancer", HistGradientBoostingClassifier(max_iter=10, max_leaf_nodes=8, random_state=0), *D.cancer(), tol=TREE, missing=True, notes="trained without missing values")
+    g.fit("hgb_cancer", HistGradientBoostingClassifier(max_iter=10, max_leaf_nodes=8, random_state=0), *D.cancer(),
+          tol=TREE, missing=True, notes="trained without missing values")
     g.fit("hgb_cancer_missing", hgc(), Xm, y, tol=TREE, missing=True)
     g.fit("hgb_iris", hgc(max_depth=3).set_params(max_iter=6), *D.iris(), tol=TREE)
     g.fit("hgb_wine_strings", hgc().set_params(max_iter=5), D.with_missing(D.wine()[0]), np.array(["a", "bb", "c"])[D.wine()[1]], tol=TREE,
