@@ -20,7 +20,8 @@ struct mr_intake_result {
 };
 
 /* Reads model_fd (any format; detected by content, `file_name` only sharpens messages) and writes
- * the compiled program to out_fd (native) — for ONNX out_fd stays empty, the file itself is served.
+ * the compiled program to out_fd (native; opened for reading and writing, the child checks what it
+ * wrote) — for ONNX out_fd stays empty, the file itself is served.
  * MR_EREFUSED / MR_EUNSUPPORTED / MR_EINVAL with the reason for the user. */
 int mr_intake_run(const struct mr_intake_config *c, int model_fd, struct mr_str file_name,
                   int out_fd, struct mr_arena *arena, struct mr_intake_result *ret,

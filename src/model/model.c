@@ -5,7 +5,7 @@
 #include "model/model_priv.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #define ARENA_MAX (1u << 30)
 
@@ -30,16 +30,17 @@ const struct mr_model_info *mr_model_info(const struct mr_model *m) {
 /* --- open ------------------------------------------------------------------------------------ */
 
 static int map_file(struct mr_model *m, int fd, struct mr_err *e) {
-    struct stat st;
-    if (fstat(fd, &st))
+    /* not fstat: glibc makes it a call by path, which the intake sandbox forbids */
+    off_t n = lseek(fd, 0, SEEK_END);
+    if (n < 0)
         return mr_fail_errno(e, "compiled model");
-    if (st.st_size < (off_t)sizeof(struct mr_file_head) || (uint64_t)st.st_size > MR_MODEL_MAX)
-        return mr_fail(e, MR_EREFUSED, "compiled model: %lld bytes", (long long)st.st_size);
-    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (n < (off_t)sizeof(struct mr_file_head) || (uint64_t)n > MR_MODEL_MAX)
+        return mr_fail(e, MR_EREFUSED, "compiled model: %lld bytes", (long long)n);
+    void *p = mmap(NULL, (size_t)n, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED)
         return mr_fail_errno(e, "map compiled model");
     m->map = p;
-    m->map_len = (size_t)st.st_size;
+    m->map_len = (size_t)n;
     return 0;
 }
 
