@@ -1,5 +1,16 @@
-#include "model/convert/convert.h"
+#include "model/convert/trees_sklearn.h"
+
+#define ROW(name, fn)                                                                              \
+    { "sklearn", name, NULL, fn }
 
 const struct mr_converter mr_convert_trees[] = {
+    ROW("DecisionTreeClassifier", mr_conv_forest),
+    ROW("DecisionTreeRegressor", mr_conv_forest),
+    ROW("ExtraTreeClassifier", mr_conv_forest),
+    ROW("ExtraTreeRegressor", mr_conv_forest),
+    ROW("RandomForestClassifier", mr_conv_forest),
+    ROW("RandomForestRegressor", mr_conv_forest),
+    ROW("ExtraTreesClassifier", mr_conv_forest),
+    ROW("ExtraTreesRegressor", mr_conv_forest),
     {NULL, NULL, NULL, NULL},
 };

@@ -42,6 +42,8 @@ static double one(uint32_t link, double x) {
         return x * fabs(x);
     case MR_LINK_NEGATE:
         return -x;
+    case MR_LINK_EXP2:
+        return pow(2, x);
     case MR_LINK_SQRT:
         return sqrt(x);
     case MR_LINK_TANH:

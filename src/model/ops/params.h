@@ -66,6 +66,7 @@ enum mr_link {
     MR_LINK_LOG_SOFTMAX = 15,     /* x - max - log(sum(exp(x - max))) */
     MR_LINK_EXP_NORMALIZE = 16,   /* exp(x - logsumexp(x)): the naive Bayes way to normalise */
     MR_LINK_ROW_SUM_UNIFORM = 17, /* as ROW_SUM; a sum of 0 gives 1 / width everywhere */
+    MR_LINK_EXP2 = 18,            /* 2 to the power x */
     MR_LINK_COUNT_
 };
 struct mr_p_link {
@@ -83,6 +84,11 @@ struct mr_p_lookup {
 struct mr_p_mean {
     struct mr_ref weight; /* f64[n_in], or empty for all 1 */
     double divisor;       /* not 0; 1 for a plain sum */
+};
+
+/* MR_OP_ADABOOST: dense in (one column a regressor) -> width 1, the weighted median. */
+struct mr_p_adaboost {
+    struct mr_ref weight; /* f64[in.width] */
 };
 
 #endif

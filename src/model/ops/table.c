@@ -11,6 +11,8 @@
     X(mr_op_link)                                                                                  \
     X(mr_op_lookup)                                                                                \
     X(mr_op_mean)                                                                                  \
+    X(mr_op_trees)                                                                                 \
+    X(mr_op_adaboost)                                                                              \
     X(mr_op_linear)                                                                                \
     X(mr_op_svm)                                                                                   \
     X(mr_op_svm_proba)                                                                             \
