@@ -111,6 +111,42 @@ static int scores(struct mr_convert *c, const struct mr_pk *obj, const struct mr
     return 0;
 }
 
+/* softmax(beta * logits): decision values are logits as they are, two classes [-d, d];
+ * probabilities become log(p + 1e-12). */
+static int temperature(struct mr_convert *c, const struct mr_pk *obj, uint32_t n_class,
+                       const struct mr_estimator_out *sub, uint32_t *ret, struct mr_err *e) {
+    static const double eps = 1e-12;
+    struct mr_pk *const *cal;
+    size_t n;
+    double beta;
+    if (!mr_pk_seq(mr_pk_attr(obj, "calibrators"), &cal, &n) || n != 1)
+        return mr_refuse_attr(obj, "calibrators", e, "is not a list of one");
+    int r = mr_get_num(cal[0], "beta_", &beta, e);
+    if (r)
+        return r;
+    if (sub->out[0].n_classes != n_class)
+        return mr_refuse_attr(obj, "classes", e, "are not the classes of its estimator");
+    struct mr_blob blob;
+    uint32_t logits = sub->decision_slot;
+    if (logits == MR_NO_SLOT) {
+        mr_blob_begin(c->b, &blob, sizeof(struct mr_p_affine));
+        struct mr_ref add = mr_blob_f64(&blob, &eps, 1);
+        struct mr_p_affine *p = mr_blob_head(&blob);
+        if (p)
+            p->add = add;
+        logits = mr_emit(c, MR_OP_AFFINE, sub->out[0].proba_slot, n_class, &blob);
+        logits = mr_emit_link(c, logits, MR_LINK_LOG);
+    } else if (n_class == 2) {
+        logits = mr_emit_link(c, logits, MR_LINK_NEG_PAIR);
+    }
+    mr_blob_begin(c->b, &blob, sizeof(struct mr_p_link));
+    struct mr_p_link *p = mr_blob_head(&blob);
+    if (p)
+        *p = (struct mr_p_link){.link = MR_LINK_SOFTMAX, .scale = beta};
+    *ret = mr_emit(c, MR_OP_LINK, logits, n_class, &blob);
+    return 0;
+}
+
 static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
                const struct mr_build_output *all, uint32_t *ret, struct mr_err *e) {
     struct mr_estimator_out *sub = mr_convert_array(c, 1, sizeof *sub, e);
@@ -126,13 +162,15 @@ static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     int r = mr_convert_estimator(c, est, in, sub, e);
     if (!r)
         r = scores(c, obj, sub, &slot, &p.first, &p.n_in, e);
+    struct mr_str method = mr_get_str(obj, "method");
+    if (!r && mr_str_is(method, "temperature"))
+        return temperature(c, obj, p.n_class, sub, ret, e);
     if (!r)
         r = targets(c, obj, &sub->out[0], all, p.n_in, &target, e);
     if (r)
         return r;
     if (!mr_pk_seq(mr_pk_attr(obj, "calibrators"), &cal, &n_cal) || n_cal != p.n_in)
         return mr_refuse_attr(obj, "calibrators", e, "is not a list of %u", p.n_in);
-    struct mr_str method = mr_get_str(obj, "method");
     struct mr_blob blob;
     mr_blob_begin(c->b, &blob, sizeof p);
     p.target = mr_blob_u32(&blob, target, p.n_in);
@@ -143,7 +181,8 @@ static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
         p.kind = MR_CAL_ISOTONIC;
         r = put_isotonic(c, cal, p.n_in, &blob, &p, e);
     } else {
-        r = mr_unsupported(obj, e, "calibrates by \"%.*s\"; served are sigmoid and isotonic",
+        r = mr_unsupported(obj, e,
+                           "calibrates by \"%.*s\"; served are sigmoid, isotonic and temperature",
                            (int)(method.n < 60 ? method.n : 60), method.p);
     }
     if (r)

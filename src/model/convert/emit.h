@@ -70,7 +70,7 @@ int mr_get_rows(struct mr_convert *c, const struct mr_pk *obj, const char *attr,
                 size_t *ret_rows, size_t *ret_cols, struct mr_err *e);
 /* MR_OP_SVM_PROBA over one-against-one values; a and b only for MR_SVM_COUPLE (svm.c). */
 uint32_t mr_emit_svm_post(struct mr_convert *c, uint32_t in, enum mr_svm_post mode, uint32_t k,
-                          bool negate, const double *a, const double *b);
+                          bool negate, double cut, const double *a, const double *b);
 /* [second - first] of a two-column slot: the decision value of two classes. */
 int mr_emit_difference(struct mr_convert *c, uint32_t in, uint32_t *ret, struct mr_err *e);
 

@@ -156,6 +156,14 @@ static int put_brute(struct mr_convert *c, const double *x, struct mr_blob *blob
         }
         x = unit;
     }
+    if (p->metric == MR_METRIC_EUCLIDEAN) {
+        double *norm = mr_convert_array(c, p->n_fit, sizeof *norm, e);
+        if (!norm)
+            return MR_ENOMEM;
+        for (size_t i = 0; i < p->n_fit; i++)
+            norm[i] = mr_norm_fma(x + i * p->n_in, p->n_in);
+        p->norm = mr_blob_f64(blob, norm, p->n_fit);
+    }
     return mr_blob_blocks(c, blob, x, p->n_fit, p->n_in, &p->x, e);
 }
 

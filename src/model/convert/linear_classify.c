@@ -55,9 +55,9 @@ static uint32_t ovr_proba(struct mr_convert *c, uint32_t decision) {
 }
 
 /* scikit-learn before 1.8 stores multi_class ("auto", since 1.5 "deprecated" by default): explicit
- * "ovr", and "auto" with two classes or liblinear, normalise one-vs-rest; all else is softmax, with
- * two classes over [-d, d]. Newer files have no such attribute: two classes take the sigmoid, more
- * the softmax. */
+ * "ovr", and "auto" with two classes, liblinear or (before 1.6) newton-cholesky, normalise
+ * one-vs-rest; all else is softmax, with two classes over [-d, d]. Newer files have no such
+ * attribute: two classes take the sigmoid, more the softmax. */
 int mr_convert_logistic(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
                         struct mr_estimator_out *ret, struct mr_err *e) {
     int r = mr_get_classes(c, obj, "classes_", &ret->out[0], e);
@@ -65,14 +65,15 @@ int mr_convert_logistic(struct mr_convert *c, const struct mr_pk *obj, uint32_t 
         r = mr_linear_decision(c, obj, in, ret, e);
     if (r)
         return r;
-    struct mr_str multi = mr_get_str(obj, "multi_class");
+    struct mr_str multi = mr_get_str(obj, "multi_class"), solver = mr_get_str(obj, "solver");
     bool two = ret->out[0].n_classes == 2, ovr = two;
     if (mr_str_is(multi, "ovr"))
         ovr = true;
     else if (mr_str_is(multi, "multinomial"))
         ovr = false;
     else if (mr_str_is(multi, "auto") || mr_str_is(multi, "deprecated"))
-        ovr = two || mr_str_is(mr_get_str(obj, "solver"), "liblinear");
+        ovr = two || mr_str_is(solver, "liblinear") ||
+              (mr_str_is(solver, "newton-cholesky") && mr_sklearn_version(obj) < 106);
     uint32_t d = ret->decision_slot;
     if (ovr)
         ret->out[0].proba_slot = ovr_proba(c, d);

@@ -219,7 +219,7 @@ static int decision(struct mr_convert *c, const struct mr_pk *obj, uint32_t in, 
 }
 
 uint32_t mr_emit_svm_post(struct mr_convert *c, uint32_t in, enum mr_svm_post mode, uint32_t k,
-                          bool negate, const double *a, const double *b) {
+                          bool negate, double cut, const double *a, const double *b) {
     size_t pairs = a ? (size_t)k * (k - 1) / 2 : 0;
     struct mr_blob blob;
     mr_blob_begin(c->b, &blob, sizeof(struct mr_svm_post_params));
@@ -227,7 +227,7 @@ uint32_t mr_emit_svm_post(struct mr_convert *c, uint32_t in, enum mr_svm_post mo
     struct mr_svm_post_params *p = mr_blob_head(&blob);
     if (p)
         *p = (struct mr_svm_post_params){
-            .mode = mode, .n_class = k, .negate = negate, .a = ar, .b = br};
+            .mode = mode, .n_class = k, .negate = negate, .cut = cut, .a = ar, .b = br};
     return mr_emit(c, MR_OP_SVM_PROBA, in, mode == MR_SVM_VOTE ? 1 : k, &blob);
 }
 
@@ -245,7 +245,7 @@ static int probabilities(struct mr_convert *c, const struct mr_pk *obj, uint32_t
     if (!r)
         r = mr_get_vector(c, obj, "_probB", pairs, &bv, e);
     if (!r)
-        out->proba_slot = mr_emit_svm_post(c, dec, MR_SVM_COUPLE, k, false, av, bv);
+        out->proba_slot = mr_emit_svm_post(c, dec, MR_SVM_COUPLE, k, false, 0, av, bv);
     return r;
 }
 
@@ -269,11 +269,12 @@ int mr_convert_svc(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     if (k == 2) /* positive means the second class */
         ret->decision_slot = mr_emit_link(c, dec, MR_LINK_NEGATE);
     else /* the one-against-one shape keeps libsvm's sign */
-        ret->decision_slot = ovr ? mr_emit_svm_post(c, dec, MR_SVM_OVR, k, false, NULL, NULL) : dec;
+        ret->decision_slot =
+            ovr ? mr_emit_svm_post(c, dec, MR_SVM_OVR, k, false, 0, NULL, NULL) : dec;
     if (ties && ovr && k > 2)
         out->pred_slot = mr_emit_argmax(c, ret->decision_slot);
     else
-        out->pred_slot = mr_emit_svm_post(c, dec, MR_SVM_VOTE, k, false, NULL, NULL);
+        out->pred_slot = mr_emit_svm_post(c, dec, MR_SVM_VOTE, k, false, 0, NULL, NULL);
     return probabilities(c, obj, dec, k, out, e);
 }
 

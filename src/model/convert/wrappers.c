@@ -182,8 +182,6 @@ int mr_convert_one_vs_one(struct mr_convert *c, const struct mr_pk *obj, uint32_
     for (size_t i = 0; i < n; i++) {
         if ((r = member(c, obj, each[i], in, &m, e)))
             return r;
-        if (!m.by_decision && k > 2)
-            return mr_unsupported(obj, e, "wraps an estimator without decision_function");
         slot[i] = m.score;
     }
     ret->task = MR_TASK_CLASSIFY;
@@ -194,8 +192,8 @@ int mr_convert_one_vs_one(struct mr_convert *c, const struct mr_pk *obj, uint32_
         ret->decision_slot = slot[0];
         return 0;
     }
-    ret->decision_slot =
-        mr_emit_svm_post(c, side_by_side(c, slot, (uint32_t)n), MR_SVM_OVR, k, true, NULL, NULL);
+    ret->decision_slot = mr_emit_svm_post(c, side_by_side(c, slot, (uint32_t)n), MR_SVM_OVR, k,
+                                          true, m.by_decision ? 0 : 0.5, NULL, NULL);
     out->pred_slot = mr_emit_argmax(c, ret->decision_slot);
     return 0;
 }

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mr_dist_kind { MR_DIST_DOT, MR_DIST_SQ, MR_DIST_L1, MR_DIST_MAX };
+/* MR_DIST_FMA: scalar product with one rounding a step, as matrix products of FMA machines. */
+enum mr_dist_kind { MR_DIST_DOT, MR_DIST_SQ, MR_DIST_L1, MR_DIST_MAX, MR_DIST_FMA };
 
 struct mr_dense_kernel {
     /* y[r * y_stride + k] = b[k] + sum_j w[j * stride + k] * x[r * x_stride + j], k < n_out.

@@ -168,6 +168,18 @@ static inline __attribute__((always_inline)) void dist(enum mr_dist_kind kind, c
     }
 }
 
+/* One fused multiply-add a lane and feature, in feature order. */
+static void dist_fma(const double *x, size_t n, const double *p, size_t n_block, double *out) {
+    for (size_t i = 0; i < n_block; i++, p += n * 8) {
+        double a[8] = {0};
+        for (size_t j = 0; j < n; j++)
+            for (size_t k = 0; k < 8; k++)
+                a[k] = __builtin_fma(x[j], p[j * 8 + k], a[k]);
+        for (size_t k = 0; k < 8; k++)
+            out[i * 8 + k] = a[k];
+    }
+}
+
 static void dist8(enum mr_dist_kind kind, const double *x, size_t n_in, const double *blocks,
                   size_t n_block, double *out) {
     switch (kind) {
@@ -182,6 +194,9 @@ static void dist8(enum mr_dist_kind kind, const double *x, size_t n_in, const do
         break;
     case MR_DIST_MAX:
         dist(MR_DIST_MAX, x, n_in, blocks, n_block, out);
+        break;
+    case MR_DIST_FMA:
+        dist_fma(x, n_in, blocks, n_block, out);
         break;
     }
 }

@@ -5,6 +5,8 @@
 
 #include "model/program.h"
 
+#include <math.h>
+
 /* Columns kept for n outputs: 1, 4, or the next multiple of 8. */
 static inline uint32_t mr_linear_stride(uint32_t n) {
     return n <= 1 ? 1 : n <= 4 ? 4 : (n + 7) & ~7u;
@@ -57,6 +59,7 @@ struct mr_svm_post_params {
     uint32_t mode, n_class;
     uint32_t negate; /* votes and OVR: a pair's value is for the second class when positive */
     uint32_t pad;
+    double cut;         /* MR_SVM_OVR: the second class gets the vote above this */
     struct mr_ref a, b; /* f64 a pair: sigmoid slope and offset (MR_SVM_COUPLE) */
 };
 
@@ -78,8 +81,16 @@ struct mr_knn_params {
     struct mr_ref order;  /* trees: u32 n_fit row numbers */
     struct mr_ref node;   /* trees: u32 n_node * 3: first, last + 1, leaf? */
     struct mr_ref radius; /* ball tree: f64 n_node */
+    struct mr_ref norm;   /* euclidean brute force: f64 n_fit squared lengths (mr_norm_fma) */
     struct mr_ref lo, hi; /* f64 n_node * n_in: box corners; ball tree: centre in lo */
 };
+/* Squared length with one rounding a step. */
+static inline double mr_norm_fma(const double *x, size_t n) {
+    double s = 0;
+    for (size_t j = 0; j < n; j++)
+        s = fma(x[j], x[j], s);
+    return s;
+}
 /* MR_OP_KNN_POOL: neighbours -> class weights or mean target. */
 struct mr_knn_pool_params {
     uint32_t k, n_fit;

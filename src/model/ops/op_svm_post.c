@@ -13,7 +13,7 @@ static int check(const struct mr_op *op, const struct mr_slot_decl *slots, struc
     if (op->params_len < sizeof *p)
         return mr_op_bad(op, "parameters are cut short", e);
     if (p->n_class < 2 || p->n_class > MAX_CLASS || p->mode < MR_SVM_COUPLE ||
-        p->mode > MR_SVM_OVR || p->negate > 1)
+        p->mode > MR_SVM_OVR || p->negate > 1 || !isfinite(p->cut))
         return mr_op_bad(op, "mode or classes out of range", e);
     int rc = mr_op_shape(op, slots, MR_SLOT_DENSE, n_pairs(p),
                          p->mode == MR_SVM_VOTE ? 1 : p->n_class, e);
@@ -96,7 +96,7 @@ static void ovr(const struct mr_svm_post_params *p, const double *dec, double *c
             double second = p->negate ? dec[pair] : -dec[pair];
             conf[i] -= second;
             conf[j] += second;
-            y[second > 0 ? j : i] += 1;
+            y[second > p->cut ? j : i] += 1;
         }
     for (size_t i = 0; i < k; i++)
         y[i] += conf[i] / (3 * (fabs(conf[i]) + 1));

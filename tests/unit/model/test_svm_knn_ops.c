@@ -188,6 +188,7 @@ static struct mr_knn_params *line(uint32_t method) {
     p->method = method;
     if (method == MR_KNN_BRUTE) {
         p->x = OP_F64(&t, 0, 1, 2, 3, 10, 0, 0, 0);
+        p->norm = OP_F64(&t, 0, 1, 4, 9, 100);
         return p;
     }
     p->n_node = 3; /* children hold rows {4, 3} and {2, 1, 0} */
@@ -247,6 +248,7 @@ MR_TEST(knn_metrics) {
         p->metric = cases[i].metric;
         p->p = 3;
         p->x = op_put(&t, block, 16, 8);
+        p->norm = OP_F64(&t, 0);
         CHECK_INT(op_check(&t, 2, 2), 0);
         CHECK_NEAR(op_run(&t, (const double[]){3, -4}, 1)[0], cases[i].want, 1e-14);
         p->metric = MR_METRIC_MINKOWSKI;
