@@ -409,13 +409,18 @@ static int load(struct mr_pk_doc *d, const uint8_t *p, size_t n) {
         vm->end = d->plain + plain_n;
         vm->arena.max -= plain_n;
     }
+    void *stack = NULL; /* never NULL while running, so that an empty range of it is a pointer */
+    int rc = grow(vm, &stack, &vm->stack_cap, 1);
+    vm->stack = stack;
+    if (rc)
+        return rc;
     vm->none = mr_pkv_node(vm, MR_PK_NONE);
     vm->yes = mr_pkv_node(vm, MR_PK_BOOL);
     vm->no = mr_pkv_node(vm, MR_PK_BOOL);
     if (!vm->none || !vm->yes || !vm->no)
         return vm->e->code;
     vm->yes->i = 1;
-    int rc = run(vm);
+    rc = run(vm);
     if (rc)
         return rc;
     d->root = vm->result;
