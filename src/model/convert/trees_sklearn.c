@@ -107,6 +107,10 @@ static int read_nodes(struct mr_convert *c, const struct mr_pk *nodes, struct mr
     if (r)
         return r;
     t->src.n = n[0];
+    for (size_t i = 0; i < n[0]; i++)
+        if (t->src.left[i] < -1)
+            return mr_fail(e, MR_EREFUSED, "a tree's node %zu has child %lld", i,
+                           (long long)t->src.left[i]);
     if (!t->has_missing)
         return 0;
     const int64_t *left;
@@ -156,8 +160,9 @@ int mr_sk_tree(struct mr_convert *c, const struct mr_pk *estimator, struct mr_sk
 int mr_sk_proba(struct mr_convert *c, const struct mr_sk_tree *t, uint32_t output,
                 uint32_t n_classes, double *ret, size_t stride, struct mr_err *e) {
     (void)c;
-    if (output >= t->n_outputs || n_classes > t->max_classes)
-        return mr_fail(e, MR_EREFUSED, "a tree has fewer classes than its ensemble");
+    if (output >= t->n_outputs || n_classes > t->max_classes ||
+        (t->n_outputs == 1 && n_classes != t->max_classes))
+        return mr_fail(e, MR_EREFUSED, "a tree has other classes than its ensemble");
     for (size_t i = 0; i < t->src.n; i++) {
         const double *v = t->src.value + (i * t->n_outputs + output) * t->max_classes;
         double sum = 0;

@@ -36,7 +36,7 @@ static int label_of(const struct mr_pk *n, struct mr_label *l, enum mr_label_kin
 int mr_convert_classes(struct mr_arena *a, const struct mr_pk *arr, enum mr_label_kind *ret_kind,
                        const struct mr_label **ret, uint32_t *ret_n, struct mr_err *e) {
     size_t n = mr_pk_len(arr);
-    if (n == 0 || n > MAX_CLASSES)
+    if (n == 0 || n > MAX_CLASSES || (arr->type == MR_PK_ARRAY && arr->a.ndim != 1))
         return mr_fail(e, MR_EREFUSED, "the model's class labels are missing or damaged");
     struct mr_label *v = mr_arena_array(a, n, sizeof *v);
     if (!v)

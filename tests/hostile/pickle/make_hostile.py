@@ -399,7 +399,6 @@ def trees():
         "is_none": dict(tree_=NONE),
         "absent": dict(tree_=None),
         "is_itself_a_list": dict(tree_=b"]2a"),
-        "classes_huge": dict(n_classes_=num(1 << 40)),
         "classes_fewer": dict(classes_=i8((1,), 0)),
         "classes_more": dict(classes_=i8((3,), 0, 1, 2)),
         "classes_self_list": dict(classes_=b"]2a"),
