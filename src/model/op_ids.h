@@ -41,6 +41,7 @@ enum mr_op_id {
     MR_OP_UNARY = 69,
     MR_OP_MISSING = 70,
     MR_OP_VOTE = 71,
+    MR_OP_PRESENT = 72,
     /* text 80-89 */
     MR_OP_COUNT = 80, /* tokens -> counts over a vocabulary, tf-idf weights, norm */
     MR_OP_HASH = 81,

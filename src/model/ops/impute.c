@@ -1,4 +1,5 @@
-/* MR_OP_IMPUTE and MR_OP_MISSING (sklearn.impute.SimpleImputer, MissingIndicator). */
+/* MR_OP_IMPUTE, MR_OP_MISSING and MR_OP_PRESENT (sklearn.impute.SimpleImputer, MissingIndicator).
+ */
 #include "model/ops/prep.h"
 #include "model/ops/util.h"
 
@@ -135,3 +136,32 @@ static int eval_impute(const struct mr_op *op, struct mr_frame *f, struct mr_err
 extern const struct mr_op_type mr_op_impute;
 const struct mr_op_type mr_op_impute = {
     .id = MR_OP_IMPUTE, .name = "impute", .check = check_impute, .eval = eval_impute};
+
+static int check_present(const struct mr_op *op, const struct mr_slot_decl *slots,
+                         struct mr_err *e) {
+    int rc = mr_op_inputs(op, slots, 1, MR_SLOT_DENSE, e);
+    if (rc)
+        return rc;
+    const struct mr_slot_decl *in = &slots[op->in[0]], *out = &slots[op->out];
+    if (out->kind != MR_SLOT_DENSE || in->width != out->width)
+        return mr_op_bad(op, "output does not fit", e);
+    return 0;
+}
+
+static int eval_present(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
+    const struct mr_vec *in = mr_op_in(op, f, 0);
+    double *out = mr_op_out(op, f)->dense;
+    for (size_t i = 0; i < f->rows * in->width; i++) {
+        out[i] = in->dense[i];
+        if (isnan(out[i]))
+            return mr_fail(e, MR_EINVAL,
+                           "row %zu: a value is missing in a column where the model takes no "
+                           "missing values",
+                           i / in->width);
+    }
+    return 0;
+}
+
+extern const struct mr_op_type mr_op_present;
+const struct mr_op_type mr_op_present = {
+    .id = MR_OP_PRESENT, .name = "present", .check = check_present, .eval = eval_present};

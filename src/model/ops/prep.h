@@ -46,6 +46,8 @@ struct mr_p_impute {
 };
 /* MR_OP_MISSING: dense or cells -> dense; struct mr_p_missing, one column an entry of cols. */
 
+/* MR_OP_PRESENT: dense -> the same, failing on NaN; no parameters. */
+
 /* --- numbers (ops/normalize.c, poly.c, quantile.c, power.c, unary.c) ----------------------- */
 struct mr_p_normalize {
     uint32_t norm, pad; /* enum mr_norm of ops/text.h */

@@ -34,6 +34,7 @@
     X(mr_op_unary)                                                                                 \
     X(mr_op_missing)                                                                               \
     X(mr_op_vote)                                                                                  \
+    X(mr_op_present)                                                                               \
     X(mr_op_count)                                                                                 \
     X(mr_op_hash)                                                                                  \
     X(mr_op_tfidf)

@@ -1,5 +1,0 @@
-#include "model/convert/convert.h"
-
-const struct mr_converter mr_convert_text[] = {
-    {NULL, NULL, NULL, NULL},
-};
