@@ -1,4 +1,4 @@
-/* Estimators made of estimators: voting, stacking, multi-output, chains, bagging, transformed
+/* Estimators made of estimators: voting, stacking, chains, bagging, transformed
  * targets, recursive feature elimination. */
 #include "model/convert/steps.h"
 
@@ -286,28 +286,6 @@ MR_EST(mr_compose_stacking) {
     }
     ret->accepts_missing = accepts && (!through || ret->accepts_missing);
     return 0;
-}
-
-MR_EST(mr_compose_multi) {
-    const struct mr_pk *list;
-    uint32_t n;
-    struct mr_estimator_out *m = new_outs(c, 1);
-    int rc = members(obj, &list, &n, e);
-    if (rc || !m)
-        return rc ? rc : mr_fail(e, MR_ENOMEM, "out of memory");
-    if (n > 64)
-        return mr_step_refuse(obj, e, "has %u outputs, 64 are served", n);
-    memset(ret, 0, sizeof *ret);
-    ret->n_outputs = n;
-    ret->decision_slot = UINT32_MAX;
-    ret->accepts_missing = true;
-    for (uint32_t i = 0; i < n && rc == 0; i++) {
-        rc = member(c, list, i, in, m, e);
-        ret->out[i] = m->out[0];
-        ret->task = m->task;
-        ret->accepts_missing &= m->accepts_missing;
-    }
-    return rc;
 }
 
 /* order_[i]: which output member i predicts; each once. */

@@ -18,8 +18,6 @@ const struct mr_converter mr_convert_compose[] = {
     EST("VotingRegressor", mr_compose_voting),
     EST("StackingClassifier", mr_compose_stacking),
     EST("StackingRegressor", mr_compose_stacking),
-    EST("MultiOutputClassifier", mr_compose_multi),
-    EST("MultiOutputRegressor", mr_compose_multi),
     EST("ClassifierChain", mr_compose_chain),
     EST("RegressorChain", mr_compose_chain),
     EST("BaggingClassifier", mr_compose_bagging),

@@ -100,7 +100,6 @@ MR_EST(mr_compose_search_est);
 MR_EST(mr_compose_target);
 MR_EST(mr_compose_voting);
 MR_EST(mr_compose_stacking);
-MR_EST(mr_compose_multi);
 MR_EST(mr_compose_rfe);
 MR_EST(mr_compose_chain);
 MR_EST(mr_compose_bagging);
