@@ -129,12 +129,15 @@ static int temperature(struct mr_convert *c, const struct mr_pk *obj, uint32_t n
     struct mr_blob blob;
     uint32_t logits = sub->decision_slot;
     if (logits == MR_NO_SLOT) {
+        logits = sub->out[0].proba_slot;
+        if (n_class == 2) /* scikit-learn keeps the second probability only */
+            logits = mr_emit_link(c, mr_emit_column(c, logits, 1), MR_LINK_PAIR);
         mr_blob_begin(c->b, &blob, sizeof(struct mr_p_affine));
         struct mr_ref add = mr_blob_f64(&blob, &eps, 1);
         struct mr_p_affine *p = mr_blob_head(&blob);
         if (p)
             p->add = add;
-        logits = mr_emit(c, MR_OP_AFFINE, sub->out[0].proba_slot, n_class, &blob);
+        logits = mr_emit(c, MR_OP_AFFINE, logits, n_class, &blob);
         logits = mr_emit_link(c, logits, MR_LINK_LOG);
     } else if (n_class == 2) {
         logits = mr_emit_link(c, logits, MR_LINK_NEG_PAIR);

@@ -90,5 +90,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_calibrate_params *p = op->params;
+    return 5 + 25.0 * p->n_in;
+}
+
 const struct mr_op_type mr_op_calibrate = {
-    .id = MR_OP_CALIBRATE, .name = "calibrate", .check = check, .eval = eval};
+    .id = MR_OP_CALIBRATE, .name = "calibrate", .check = check, .eval = eval, .cost = cost};

@@ -39,8 +39,14 @@ static int gnb_eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e
     return 0;
 }
 
+static double gnb_cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_gnb_params *p = op->params;
+    return 10 + 1.5 * p->n_in * p->n_class;
+}
+
 const struct mr_op_type mr_op_gnb = {
-    .id = MR_OP_GNB, .name = "gnb", .check = gnb_check, .eval = gnb_eval};
+    .id = MR_OP_GNB, .name = "gnb", .check = gnb_check, .eval = gnb_eval, .cost = gnb_cost};
 
 static int qda_check(const struct mr_op *op, const struct mr_slot_decl *slots, struct mr_err *e) {
     const struct mr_qda_params *p = op->params;
@@ -86,5 +92,11 @@ static int qda_eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e
     return 0;
 }
 
+static double qda_cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_qda_params *p = op->params;
+    return 10 + 0.5 * (double)p->rot.n;
+}
+
 const struct mr_op_type mr_op_qda = {
-    .id = MR_OP_QDA, .name = "qda", .check = qda_check, .eval = qda_eval};
+    .id = MR_OP_QDA, .name = "qda", .check = qda_check, .eval = qda_eval, .cost = qda_cost};

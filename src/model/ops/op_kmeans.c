@@ -85,5 +85,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_kmeans_params *p = op->params;
+    return 10 + 0.2 * (double)p->x.n;
+}
+
 const struct mr_op_type mr_op_kmeans = {
-    .id = MR_OP_KMEANS, .name = "kmeans", .check = check, .eval = eval};
+    .id = MR_OP_KMEANS, .name = "kmeans", .check = check, .eval = eval, .cost = cost};

@@ -270,4 +270,15 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
-const struct mr_op_type mr_op_knn = {.id = MR_OP_KNN, .name = "knn", .check = check, .eval = eval};
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_knn_params *p = op->params;
+    double pair = p->metric == MR_METRIC_MINKOWSKI ? 20.0 * p->n_in : 0.2 * p->n_in;
+    if (p->method == MR_KNN_BRUTE)
+        return 30 + p->n_fit * (pair + 1);
+    double all = p->n_fit * (5 * pair + 2), some = 30 * (p->n_in + 2) * log2(p->n_fit + 2.0);
+    return 100 + fmin(all, some);
+}
+
+const struct mr_op_type mr_op_knn = {
+    .id = MR_OP_KNN, .name = "knn", .check = check, .eval = eval, .cost = cost};

@@ -69,5 +69,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_knn_pool_params *p = op->params;
+    return 10 + 4.0 * p->k + p->n_class + p->n_out;
+}
+
 const struct mr_op_type mr_op_knn_pool = {
-    .id = MR_OP_KNN_POOL, .name = "knn_pool", .check = check, .eval = eval};
+    .id = MR_OP_KNN_POOL, .name = "knn_pool", .check = check, .eval = eval, .cost = cost};

@@ -71,5 +71,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_linear_params *p = op->params;
+    return 8 + 0.15 * p->n_in * p->stride;
+}
+
 const struct mr_op_type mr_op_linear = {
-    .id = MR_OP_LINEAR, .name = "linear", .check = check, .eval = eval};
+    .id = MR_OP_LINEAR, .name = "linear", .check = check, .eval = eval, .cost = cost};

@@ -79,4 +79,15 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
-const struct mr_op_type mr_op_mlp = {.id = MR_OP_MLP, .name = "mlp", .check = check, .eval = eval};
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_mlp_params *p = op->params;
+    const uint32_t *d = mr_ref_u32(op, p->dims);
+    double units = 0;
+    for (uint32_t i = 1; i < p->n_layers; i++)
+        units += d[i];
+    return 15 + 0.13 * (double)p->w.n + (p->activation == MR_ACT_TANH ? 8 : 2) * units;
+}
+
+const struct mr_op_type mr_op_mlp = {
+    .id = MR_OP_MLP, .name = "mlp", .check = check, .eval = eval, .cost = cost};

@@ -167,4 +167,13 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
-const struct mr_op_type mr_op_svm = {.id = MR_OP_SVM, .name = "svm", .check = check, .eval = eval};
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_svm_params *p = op->params;
+    double per = p->sparse ? 100 : 0.15 * p->n_in;
+    per += p->kernel == MR_SVM_SIGMOID ? 10 : 2;
+    return 20 + p->n_sv * (per + 0.4 * p->n_class);
+}
+
+const struct mr_op_type mr_op_svm = {
+    .id = MR_OP_SVM, .name = "svm", .check = check, .eval = eval, .cost = cost};

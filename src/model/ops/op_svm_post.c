@@ -134,5 +134,12 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     return 0;
 }
 
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct mr_svm_post_params *p = op->params;
+    double k = p->n_class;
+    return 10 + (p->mode == MR_SVM_COUPLE ? 20 : 1) * k * k;
+}
+
 const struct mr_op_type mr_op_svm_proba = {
-    .id = MR_OP_SVM_PROBA, .name = "svm_proba", .check = check, .eval = eval};
+    .id = MR_OP_SVM_PROBA, .name = "svm_proba", .check = check, .eval = eval, .cost = cost};
