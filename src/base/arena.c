@@ -98,6 +98,10 @@ char *mr_arena_str(struct mr_arena *a, struct mr_str s) {
     return mr_arena_strn(a, s.p, s.n);
 }
 
+struct mr_str mr_arena_keep(struct mr_arena *a, struct mr_str s) {
+    return s.p ? (struct mr_str){mr_arena_str(a, s), s.n} : s;
+}
+
 char *mr_arena_fmt(struct mr_arena *a, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);

@@ -26,6 +26,8 @@ void *mr_arena_array(struct mr_arena *a, size_t n, size_t size);
 /* NUL-terminated copy. */
 char *mr_arena_strn(struct mr_arena *a, const char *p, size_t n);
 char *mr_arena_str(struct mr_arena *a, struct mr_str s);
+/* The slice copied into the arena; absent stays absent. p == NULL when memory ran out. */
+struct mr_str mr_arena_keep(struct mr_arena *a, struct mr_str s);
 char *mr_arena_fmt(struct mr_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,6 +4,7 @@
 #define MR_CORE_ACCOUNTS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "core/principal.h"
 #include "store/db.h"
 
@@ -11,10 +12,10 @@ struct mr_accounts;
 
 struct mr_accounts_config {
     struct mr_db *db;
-    const char *data_dir;     /* keeps jwt.key and owner.key, both 0600 */
-    struct mr_str owner_key;  /* given by the operator; p == NULL: made at first start */
-    unsigned hash_parallel;   /* Argon2id computations at a time; 0 = 2 */
-    int64_t token_ttl_s;      /* 0 = 24 h */
+    const char *data_dir;    /* keeps jwt.key and owner.key, both 0600 */
+    struct mr_str owner_key; /* given by the operator; p == NULL: made at first start */
+    unsigned hash_parallel;  /* Argon2id computations at a time; 0 = 2 */
+    int64_t token_ttl_s;     /* 0 = 24 h */
 };
 int mr_accounts_open(const struct mr_accounts_config *c, struct mr_accounts **ret,
                      struct mr_err *e);

@@ -9,8 +9,8 @@
 #define WAYS   8u
 
 struct slot {
-    uint64_t key;    /* hash of subject and class; 0 = empty */
-    int64_t window;  /* index of the window the count belongs to */
+    uint64_t key;   /* hash of subject and class; 0 = empty */
+    int64_t window; /* index of the window the count belongs to */
     uint32_t count;
     uint32_t pad;
 };

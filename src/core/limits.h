@@ -25,8 +25,8 @@ struct mr_rate_rule {
 
 struct mr_rate_state {
     uint32_t limit, remaining;
-    int64_t reset_s;    /* unix time at which the window ends */
-    uint32_t retry_s;   /* seconds until then, at least 1 */
+    int64_t reset_s;  /* unix time at which the window ends */
+    uint32_t retry_s; /* seconds until then, at least 1 */
     bool allowed;
 };
 

@@ -19,7 +19,7 @@ enum mr_role { MR_ROLE_OWNER = 1, MR_ROLE_ADMIN = 2, MR_ROLE_MEMBER = 3, MR_ROLE
 
 struct mr_principal {
     bool authenticated;
-    bool operator_; /* the account that runs this server: exempt from rate limits */
+    bool operator_;  /* the account that runs this server: exempt from rate limits */
     uint32_t scopes; /* mask of enum mr_scope */
     int role;        /* enum mr_role; 0 for keys */
     struct mr_id account, user, key; /* user or key may be zero */
