@@ -1,0 +1,514 @@
+/* Opening the registry, and reading, changing, deleting deployments. */
+#include "core/deployments.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "core/deployments_priv.h"
+
+#define LIST_MAX 100
+
+struct open_ctx {
+    struct mr_deployments *d;
+};
+
+/* A crash between upload and activation leaves a version in 'building': it did not serve and was
+ * never acknowledged as active, so it becomes failed. */
+static int repair(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    (void)arg;
+    static const char *const steps[] = {
+        "UPDATE versions SET status = 'failed', error = 'interrupted by a restart: deploy again' "
+        "WHERE status = 'building'",
+        "UPDATE deployments SET status = 'failed' WHERE status = 'building' AND current_version = "
+        "0 AND deleted_at = 0",
+        "UPDATE deployments SET status = 'active' WHERE status IN ('updating', 'building') AND "
+        "current_version > 0 AND deleted_at = 0",
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct mr_stmt *s;
+        int rc = mr_db_prepare(tx, steps[i], &s, e);
+        if (!rc)
+            rc = mr_db_exec(s, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int load_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct mr_deployments *d = ((struct open_ctx *)arg)->d;
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT d.id, d.account_id, d.memory_mb, d.timeout_s, d.min_instances, "
+                           "d.max_instances, v.n, v.engine, v.program_blob FROM deployments d LEFT "
+                           "JOIN versions v ON v.deployment_id = d.id AND v.n = d.current_version "
+                           "WHERE d.deleted_at = 0",
+                           &s, e);
+    if (rc)
+        return rc;
+    while ((rc = mr_db_step(s, e)) > 0) {
+        struct mr_id id, account;
+        struct mr_dep *dep;
+        mr_db_id(s, 0, &id);
+        mr_db_id(s, 1, &account);
+        struct mr_dep_config c = {mr_db_i64(s, 2), mr_db_i64(s, 3), mr_db_i64(s, 4),
+                                  mr_db_i64(s, 5)};
+        rc = mr_registry_add(d, id, account, &c, &dep, e);
+        if (rc) {
+            mr_db_done(s);
+            return rc;
+        }
+        struct mr_str blob = mr_db_blob(s, 8);
+        if (mr_db_i64(s, 6) && blob.n == MR_SHA256_LEN) {
+            struct mr_dep_program p = {.version = (uint32_t)mr_db_i64(s, 6),
+                                       .kind = (enum mr_engine_kind)mr_db_i64(s, 7)};
+            memcpy(p.blob.sha, blob.p, MR_SHA256_LEN);
+            mr_registry_serve(d, dep, &p, NULL);
+        }
+    }
+    return rc;
+}
+
+int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deployments **ret,
+                        struct mr_err *e) {
+    struct mr_deployments *d = mr_calloc(1, sizeof *d);
+    if (!d)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    d->c = *c;
+    struct open_ctx ctx = {d};
+    int rc = mr_registry_init(d, e);
+    if (!rc)
+        rc = mr_pool_new(c->intake_threads ? c->intake_threads : 2, 1000, &d->intake, e);
+    if (!rc)
+        rc = mr_db_write(c->db, repair, NULL, e);
+    if (!rc)
+        rc = mr_db_read(c->db, load_rows, &ctx, e);
+    if (rc) {
+        mr_deployments_free(d);
+        return rc;
+    }
+    *ret = d;
+    return 0;
+}
+
+void mr_deployments_free(struct mr_deployments *d) {
+    if (!d)
+        return;
+    mr_pool_free(d->intake);
+    mr_registry_release(d);
+    mr_free(d);
+}
+
+/* --- reading ----------------------------------------------------------------------------- */
+
+struct read_ctx {
+    struct mr_id account, id;
+    const struct mr_dep_filter *f;
+    struct mr_arena *arena;
+    struct mr_deployment one, *list;
+    size_t n;
+    int64_t total;
+    struct mr_str like;
+};
+
+static int read_one(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct read_ctx *r = arg;
+    return mr_dep_select(tx, r->account, r->id, r->arena, &r->one, e);
+}
+
+int mr_deployments_get(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                       struct mr_arena *arena, struct mr_deployment *ret, struct mr_err *e) {
+    struct read_ctx r = {.account = account, .id = id, .arena = arena};
+    int rc = mr_db_read(d->c.db, read_one, &r, e);
+    if (!rc)
+        *ret = r.one;
+    return rc;
+}
+
+#define LIST_WHERE                                                                                 \
+    "WHERE d.account_id = ?1 AND (CASE WHEN ?2 = 'deleted' THEN d.deleted_at > 0 ELSE "            \
+    "d.deleted_at = 0 AND (?2 IS NULL OR d.status = ?2) END) AND (?3 IS NULL OR d.framework = "    \
+    "?3) AND (?4 IS NULL OR lower(d.name) LIKE lower(?4) ESCAPE '\\') "
+
+static void bind_filter(struct mr_stmt *s, const struct read_ctx *r) {
+    mr_db_bind_id(s, 1, r->account);
+    mr_db_bind_str(s, 2, r->f->status);
+    mr_db_bind_str(s, 3, r->f->framework);
+    mr_db_bind_str(s, 4, r->like);
+}
+
+static int read_list(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct read_ctx *r = arg;
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx, "SELECT count(*) FROM deployments d " LIST_WHERE, &s, e);
+    if (rc)
+        return rc;
+    bind_filter(s, r);
+    rc = mr_db_step(s, e);
+    if (rc < 0)
+        return rc;
+    r->total = mr_db_i64(s, 0);
+    mr_db_done(s);
+    if (!r->f->limit)
+        return 0;
+    rc = mr_db_prepare(
+        tx, MR_DEP_SELECT LIST_WHERE "ORDER BY d.created_at DESC, d.id DESC LIMIT ?5 OFFSET ?6", &s,
+        e);
+    if (rc)
+        return rc;
+    bind_filter(s, r);
+    mr_db_bind_i64(s, 5, r->f->limit);
+    mr_db_bind_i64(s, 6, r->f->offset);
+    while (r->n < LIST_MAX && (rc = mr_db_step(s, e)) > 0)
+        mr_dep_row(s, r->arena, &r->list[r->n++]);
+    if (rc > 0) {
+        mr_db_done(s);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* %text% with LIKE's own characters escaped. */
+static struct mr_str like_of(struct mr_arena *a, struct mr_str search) {
+    if (!search.p)
+        return search;
+    char *p = mr_arena_alloc(a, search.n * 2 + 3);
+    size_t n = 0;
+    if (!p)
+        return mr_strn(NULL, 0);
+    p[n++] = '%';
+    for (size_t i = 0; i < search.n; i++) {
+        if (search.p[i] == '%' || search.p[i] == '_' || search.p[i] == '\\')
+            p[n++] = '\\';
+        p[n++] = search.p[i];
+    }
+    p[n++] = '%';
+    return mr_strn(p, n);
+}
+
+int mr_deployments_list(struct mr_deployments *d, struct mr_id account,
+                        const struct mr_dep_filter *f, struct mr_arena *arena,
+                        struct mr_deployment **ret, size_t *ret_n, int64_t *ret_total,
+                        struct mr_err *e) {
+    struct read_ctx r = {.account = account, .f = f, .arena = arena};
+    r.like = like_of(arena, f->search);
+    r.list = mr_arena_array(arena, LIST_MAX, sizeof *r.list);
+    if (!r.list)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    int rc = mr_db_read(d->c.db, read_list, &r, e);
+    if (rc)
+        return rc;
+    *ret = r.list;
+    *ret_n = r.n;
+    *ret_total = r.total;
+    return 0;
+}
+
+int64_t mr_deployments_count(struct mr_deployments *d, struct mr_id account) {
+    struct mr_dep_filter f = {0};
+    struct read_ctx r = {.account = account, .f = &f};
+    return mr_db_read(d->c.db, read_list, &r, NULL) ? 0 : r.total;
+}
+
+/* --- changing ---------------------------------------------------------------------------- */
+
+struct change_ctx {
+    struct mr_deployments *d;
+    struct mr_id account, id;
+    const struct mr_dep_change *ch;
+    struct mr_arena *arena;
+    struct mr_deployment dep;
+};
+
+static int64_t pick(int64_t v, int64_t old) {
+    return v < 0 ? old : v;
+}
+
+static int write_change(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct change_ctx *c = arg;
+    struct mr_deployment *dep = &c->dep;
+    int rc = mr_dep_select(tx, c->account, c->id, c->arena, dep, e);
+    if (rc)
+        return rc;
+    struct mr_dep_config *g = &dep->config;
+    g->memory_mb = pick(c->ch->memory_mb, g->memory_mb);
+    g->timeout_s = pick(c->ch->timeout_s, g->timeout_s);
+    g->min_instances = pick(c->ch->min_instances, g->min_instances);
+    g->max_instances = pick(c->ch->max_instances, g->max_instances);
+    if (g->min_instances > g->max_instances)
+        return mr_fail_field(e, MR_EFIELD, "min_instances",
+                             "min_instances (%lld) is larger than max_instances (%lld)",
+                             (long long)g->min_instances, (long long)g->max_instances);
+    if (c->ch->name.p)
+        dep->name = c->ch->name;
+    bool live = mr_str_is(dep->status, "active") || mr_str_is(dep->status, "updating");
+    struct mr_stmt *s;
+    rc = mr_db_prepare(tx,
+                       "UPDATE deployments SET name = ?1, named = CASE WHEN ?2 = 1 THEN 1 ELSE "
+                       "named END, memory_mb = ?3, timeout_s = ?4, min_instances = ?5, "
+                       "max_instances = ?6, status = ?7, updated_at = ?8 WHERE id = ?9",
+                       &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_str(s, 1, dep->name);
+    mr_db_bind_i64(s, 2, c->ch->name.p != NULL);
+    mr_db_bind_i64(s, 3, g->memory_mb);
+    mr_db_bind_i64(s, 4, g->timeout_s);
+    mr_db_bind_i64(s, 5, g->min_instances);
+    mr_db_bind_i64(s, 6, g->max_instances);
+    mr_db_bind_str(s, 7, live ? MR_LIT("updating") : dep->status);
+    mr_db_bind_i64(s, 8, mr_now_us());
+    mr_db_bind_id(s, 9, c->id);
+    rc = mr_db_exec(s, e);
+    if (rc == MR_ECONFLICT)
+        return mr_fail_field(e, rc, "name", "another deployment of this account has this name");
+    return rc;
+}
+
+struct apply {
+    struct mr_deployments *d;
+    struct mr_id id;
+};
+
+static int write_applied(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct apply *a = arg;
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "UPDATE deployments SET status = 'active', updated_at = ?1 WHERE id = "
+                           "?2 AND status = 'updating' AND deleted_at = 0",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_i64(s, 1, mr_now_us());
+    mr_db_bind_id(s, 2, a->id);
+    return mr_db_exec(s, e);
+}
+
+/* Loads the model again under its new limits and ends the update. */
+static void apply_change(void *arg) {
+    struct apply *a = arg;
+    struct mr_deployments *d = a->d;
+    struct mr_dep *dep = mr_registry_find(d, a->id);
+    struct mr_err err;
+    if (dep) {
+        pthread_mutex_lock(&dep->lock);
+        struct mr_dep_program p = dep->program;
+        struct mr_dep_config config = dep->config;
+        bool reload = dep->serving && (dep->instance || config.min_instances > 0);
+        pthread_mutex_unlock(&dep->lock);
+        struct mr_instance *fresh = NULL;
+        if (reload && !mr_program_load(d, &p, &config, &fresh, &err))
+            mr_registry_serve(d, dep, &p, fresh);
+        else if (reload)
+            mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
+    }
+    if (mr_db_write(d->c.db, write_applied, a, &err))
+        mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
+    mr_free(a);
+}
+
+/* The model must fit its new memory before anything is changed. */
+static int check_fits(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                      const struct mr_dep_change *ch, struct mr_err *e) {
+    if (ch->memory_mb < 0)
+        return 0;
+    struct mr_dep_use u;
+    struct mr_err ignored;
+    if (mr_dep_acquire(d, account, id, true, &u, &ignored))
+        return 0; /* not serving: nothing to fit */
+    uint64_t bytes = mr_instance_memory(u.instance);
+    mr_instance_unref(u.instance);
+    if (bytes > (uint64_t)ch->memory_mb << 20)
+        return mr_fail_field(e, MR_EFIELD, "memory_mb",
+                             "the model needs %.1f MB, more than the %lld MB asked for",
+                             (double)bytes / 1048576.0, (long long)ch->memory_mb);
+    return 0;
+}
+
+int mr_deployments_update(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                          const struct mr_dep_change *ch, struct mr_arena *arena,
+                          struct mr_deployment *ret, struct mr_err *e) {
+    struct change_ctx c = {.d = d, .account = account, .id = id, .ch = ch, .arena = arena};
+    int rc = check_fits(d, account, id, ch, e);
+    if (!rc)
+        rc = mr_db_write(d->c.db, write_change, &c, e);
+    if (rc)
+        return rc;
+    struct mr_dep *dep = mr_registry_find(d, id);
+    if (dep) {
+        pthread_mutex_lock(&dep->lock);
+        dep->config = c.dep.config;
+        pthread_mutex_unlock(&dep->lock);
+    }
+    struct apply *a = mr_malloc(sizeof *a);
+    if (a) {
+        *a = (struct apply){d, id};
+        if (mr_pool_submit(d->intake, apply_change, a))
+            apply_change(a);
+    }
+    *ret = c.dep;
+    return 0;
+}
+
+static int write_delete(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct change_ctx *c = arg;
+    int rc = mr_dep_select(tx, c->account, c->id, c->arena, &c->dep, e);
+    if (rc)
+        return rc;
+    struct mr_stmt *s;
+    int64_t now = mr_now_us();
+    rc = mr_db_prepare(tx,
+                       "UPDATE deployments SET status = 'deleted', deleted_at = ?1, updated_at = "
+                       "?1 WHERE id = ?2",
+                       &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_i64(s, 1, now);
+    mr_db_bind_id(s, 2, c->id);
+    rc = mr_db_exec(s, e);
+    return rc ? rc
+              : mr_dep_event(c->d, tx, "deployment.deleted", &c->dep, mr_strn(NULL, 0),
+                             mr_strn(NULL, 0), e);
+}
+
+int mr_deployments_delete(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                          struct mr_err *e) {
+    struct mr_arena arena;
+    mr_arena_init(&arena, 16u << 20);
+    struct change_ctx c = {.d = d, .account = account, .id = id, .arena = &arena};
+    int rc = mr_db_write(d->c.db, write_delete, &c, e);
+    if (!rc) {
+        struct mr_dep *dep = mr_registry_find(d, id);
+        if (dep)
+            mr_registry_stop(d, dep, true);
+    }
+    mr_arena_release(&arena);
+    return rc;
+}
+
+/* --- versions ---------------------------------------------------------------------------- */
+
+struct version_ctx {
+    struct mr_deployments *d;
+    struct mr_id account, id;
+    struct mr_arena *arena;
+    struct mr_version *list;
+    size_t n;
+    uint32_t want, previous;
+    struct mr_dep_program program;
+};
+
+#define VERSIONS_MAX 1000
+
+static int read_versions(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct version_ctx *v = arg;
+    struct mr_deployment dep;
+    struct mr_stmt *s;
+    int rc = mr_dep_select(tx, v->account, v->id, v->arena, &dep, e);
+    if (!rc)
+        rc = mr_db_prepare(tx,
+                           "SELECT v.n, v.status, v.changes, v.error, v.created_at, "
+                           "d.current_version FROM versions v JOIN deployments d ON d.id = "
+                           "v.deployment_id WHERE v.deployment_id = ?1 ORDER BY v.n DESC LIMIT "
+                           "1000",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, v->id);
+    v->list = mr_arena_array(v->arena, VERSIONS_MAX, sizeof *v->list);
+    if (!v->list) {
+        mr_db_done(s);
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
+    while ((rc = mr_db_step(s, e)) > 0) {
+        struct mr_version *x = &v->list[v->n++];
+        x->n = (uint32_t)mr_db_i64(s, 0);
+        x->current = mr_db_i64(s, 5) == x->n;
+        struct mr_str stored = mr_db_str(s, 1);
+        x->status = mr_str_is(stored, "ready") ? x->current ? MR_LIT("active") : MR_LIT("inactive")
+                                               : mr_arena_keep(v->arena, stored);
+        x->changes = mr_arena_keep(v->arena, mr_db_str(s, 2));
+        x->error = mr_arena_keep(v->arena, mr_db_str(s, 3));
+        x->created_us = mr_db_i64(s, 4);
+    }
+    return rc;
+}
+
+int mr_versions_list(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                     struct mr_arena *arena, struct mr_version **ret, size_t *ret_n,
+                     struct mr_err *e) {
+    struct version_ctx v = {.account = account, .id = id, .arena = arena};
+    int rc = mr_db_read(d->c.db, read_versions, &v, e);
+    if (rc)
+        return rc;
+    *ret = v.list;
+    *ret_n = v.n;
+    return 0;
+}
+
+static int write_rollback(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct version_ctx *v = arg;
+    struct mr_deployment dep;
+    struct mr_stmt *s;
+    int rc = mr_dep_select(tx, v->account, v->id, v->arena, &dep, e);
+    if (!rc)
+        rc = mr_db_prepare(tx,
+                           "SELECT v.status, v.engine, v.program_blob, d.current_version, "
+                           "v.metadata FROM versions v JOIN deployments d ON d.id = "
+                           "v.deployment_id WHERE v.deployment_id = ?1 AND v.n = ?2",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, v->id);
+    mr_db_bind_i64(s, 2, v->want);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc ? rc : mr_fail_field(e, MR_ENOTFOUND, "version", "no version v%u", v->want);
+    bool ready = mr_str_is(mr_db_str(s, 0), "ready");
+    struct mr_str blob = mr_db_blob(s, 2);
+    v->program =
+        (struct mr_dep_program){.version = v->want, .kind = (enum mr_engine_kind)mr_db_i64(s, 1)};
+    if (blob.n == MR_SHA256_LEN)
+        memcpy(v->program.blob.sha, blob.p, MR_SHA256_LEN);
+    else
+        ready = false;
+    v->previous = (uint32_t)mr_db_i64(s, 3);
+    mr_db_done(s);
+    if (!ready)
+        return mr_fail_field(e, MR_ECONFLICT, "version", "version v%u was never ready to serve",
+                             v->want);
+    rc = mr_db_prepare(tx,
+                       "UPDATE deployments SET current_version = ?1, status = 'active', updated_at "
+                       "= ?2 WHERE id = ?3",
+                       &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_i64(s, 1, v->want);
+    mr_db_bind_i64(s, 2, mr_now_us());
+    mr_db_bind_id(s, 3, v->id);
+    return mr_db_exec(s, e);
+}
+
+int mr_versions_rollback(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                         uint32_t version, uint32_t *ret_previous, struct mr_err *e) {
+    struct mr_arena arena;
+    mr_arena_init(&arena, 16u << 20);
+    struct version_ctx v = {.d = d, .account = account, .id = id, .arena = &arena, .want = version};
+    int rc = mr_db_write(d->c.db, write_rollback, &v, e);
+    mr_arena_release(&arena);
+    if (rc)
+        return rc;
+    struct mr_dep *dep = mr_registry_find(d, id);
+    if (dep && v.previous != version) {
+        pthread_mutex_lock(&dep->lock);
+        struct mr_dep_config config = dep->config;
+        pthread_mutex_unlock(&dep->lock);
+        struct mr_instance *fresh = NULL;
+        /* Failing to load now is not failing to roll back: the next request loads it or says why.
+         */
+        if (mr_program_load(d, &v.program, &config, &fresh, NULL))
+            fresh = NULL;
+        mr_registry_serve(d, dep, &v.program, fresh);
+    }
+    *ret_previous = v.previous;
+    return 0;
+}

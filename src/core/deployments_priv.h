@@ -1,0 +1,85 @@
+/* Shared by the deployments*.c files only. */
+#ifndef MR_CORE_DEPLOYMENTS_PRIV_H
+#define MR_CORE_DEPLOYMENTS_PRIV_H
+
+#include "core/deployments.h"
+#include "io/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MR_DEP_SHARDS 64u
+
+/* What serves, or served, under one version; immutable but for the loaded instance. */
+struct mr_dep_program {
+    uint32_t version;
+    enum mr_engine_kind kind;
+    struct mr_blob_name blob;
+};
+
+/* A registry entry. Lives until the registry is freed: deletion only marks it, so that pointers
+ * found under a shard lock stay good. */
+struct mr_dep {
+    struct mr_dep *next; /* in its bucket */
+    struct mr_id id, account;
+    pthread_mutex_t lock; /* guards what follows */
+    bool deleted;
+    bool serving; /* program is set */
+    struct mr_dep_program program;
+    struct mr_dep_config config;
+    struct mr_instance *instance; /* NULL: not in memory */
+    int64_t used_ns;
+    int64_t error_tokens_ns;   /* prediction.error budget: next moment one is due */
+    pthread_mutex_t load_lock; /* one loader at a time */
+};
+
+struct mr_dep_shard {
+    pthread_rwlock_t lock;
+    struct mr_dep **bucket;
+    size_t n_bucket, n;
+};
+
+struct mr_deployments {
+    struct mr_deployments_config c;
+    struct mr_pool *intake;
+    struct mr_dep_shard shard[MR_DEP_SHARDS];
+    pthread_t janitor;
+    bool janitor_on;
+    pthread_mutex_t stop_lock;
+    pthread_cond_t stop_cond;
+    bool stopping;
+    atomic_uint_least64_t loaded, loaded_bytes, loads, evictions, intakes, intake_failures;
+};
+
+/* registry.c */
+int mr_registry_init(struct mr_deployments *d, struct mr_err *e);
+void mr_registry_release(struct mr_deployments *d);
+struct mr_dep *mr_registry_find(struct mr_deployments *d, struct mr_id id);
+int mr_registry_add(struct mr_deployments *d, struct mr_id id, struct mr_id account,
+                    const struct mr_dep_config *config, struct mr_dep **ret, struct mr_err *e);
+/* Switches what serves; `instance` (may be NULL) is taken over. The old one is unreferenced. */
+void mr_registry_serve(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_program *p,
+                       struct mr_instance *instance);
+void mr_registry_stop(struct mr_deployments *d, struct mr_dep *dep, bool deleted);
+int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
+int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
+                    const struct mr_dep_config *config, struct mr_instance **ret, struct mr_err *e);
+
+/* deployments_sql.c: statements shared by reads and writes */
+/* Joined as d (deployments) and v (its current, else newest version). */
+#define MR_DEP_SELECT                                                                              \
+    "SELECT d.id, d.account_id, d.name, d.status, d.framework, v.n, v.metadata, v.error, "         \
+    "d.memory_mb, d.timeout_s, d.min_instances, d.max_instances, d.created_at, d.updated_at "      \
+    "FROM deployments d JOIN versions v ON v.deployment_id = d.id AND v.n = "                      \
+    "(CASE WHEN d.current_version > 0 THEN d.current_version ELSE (SELECT max(n) FROM versions w " \
+    "WHERE w.deployment_id = d.id) END) "
+void mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret);
+int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struct mr_arena *a,
+                  struct mr_deployment *ret, struct mr_err *e);
+int mr_dep_set_status(struct mr_tx *tx, struct mr_id id, const char *status, struct mr_err *e);
+/* {"deployment_id":…,"name":…,"endpoint_url":…} plus an optional reason. */
+int mr_dep_event(struct mr_deployments *d, struct mr_tx *tx, const char *event,
+                 const struct mr_deployment *dep, struct mr_str base_url, struct mr_str error,
+                 struct mr_err *e);
+
+#endif

@@ -1,0 +1,81 @@
+/* Rows of deployments, shared by reads and writes. */
+#include "base/clock.h"
+#include "core/deployments_priv.h"
+#include "core/events/events.h"
+
+void mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret) {
+    mr_db_id(s, 0, &ret->id);
+    mr_db_id(s, 1, &ret->account);
+    ret->name = mr_arena_keep(a, mr_db_str(s, 2));
+    ret->status = mr_arena_keep(a, mr_db_str(s, 3));
+    ret->framework = mr_arena_keep(a, mr_db_str(s, 4));
+    ret->version = (uint32_t)mr_db_i64(s, 5);
+    ret->metadata = mr_arena_keep(a, mr_db_str(s, 6));
+    ret->error = mr_arena_keep(a, mr_db_str(s, 7));
+    ret->config.memory_mb = mr_db_i64(s, 8);
+    ret->config.timeout_s = mr_db_i64(s, 9);
+    ret->config.min_instances = mr_db_i64(s, 10);
+    ret->config.max_instances = mr_db_i64(s, 11);
+    ret->created_us = mr_db_i64(s, 12);
+    ret->updated_us = mr_db_i64(s, 13);
+}
+
+int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struct mr_arena *a,
+                  struct mr_deployment *ret, struct mr_err *e) {
+    static const char sql[] =
+        MR_DEP_SELECT "WHERE d.id = ?1 AND d.account_id = ?2 AND d.deleted_at = 0";
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx, sql, &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, id);
+    mr_db_bind_id(s, 2, account);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc ? rc : mr_fail(e, MR_ENOTFOUND, "no such deployment");
+    mr_dep_row(s, a, ret);
+    mr_db_done(s);
+    return 0;
+}
+
+int mr_dep_set_status(struct mr_tx *tx, struct mr_id id, const char *status, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "UPDATE deployments SET status = ?1, updated_at = ?2 WHERE id = ?3 AND "
+                           "deleted_at = 0",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_str(s, 1, mr_str(status));
+    mr_db_bind_i64(s, 2, mr_now_us());
+    mr_db_bind_id(s, 3, id);
+    return mr_db_exec(s, e);
+}
+
+int mr_dep_event(struct mr_deployments *d, struct mr_tx *tx, const char *event,
+                 const struct mr_deployment *dep, struct mr_str base_url, struct mr_str error,
+                 struct mr_err *e) {
+    struct mr_buf b;
+    char id[64];
+    mr_buf_init(&b, 65536);
+    mr_id_print(MR_DEP_PREFIX, dep->id, id, sizeof id);
+    mr_buf_fmt(&b, "{\"deployment_id\":\"%s\",\"name\":", id);
+    mr_buf_json(&b, dep->name);
+    mr_buf_cstr(&b, ",\"endpoint_url\":");
+    struct mr_buf url;
+    mr_buf_init(&url, 4096);
+    mr_buf_str(&url, base_url);
+    mr_buf_fmt(&url, "/api/v1/predict/%s", id);
+    mr_buf_json(&b, mr_buf_view(&url));
+    mr_buf_release(&url);
+    mr_buf_fmt(&b, ",\"version\":\"v%u\"", dep->version);
+    if (error.n) {
+        mr_buf_cstr(&b, ",\"error\":");
+        mr_buf_json(&b, error);
+    }
+    mr_buf_char(&b, '}');
+    int rc = mr_buf_ok(&b) ? mr_event_emit(d->c.events, tx, dep->account, event, mr_buf_view(&b), e)
+                           : mr_fail(e, b.fail, "the event is too large");
+    mr_buf_release(&b);
+    return rc;
+}

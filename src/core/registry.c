@@ -1,0 +1,331 @@
+/* The in-memory side of deployments: id -> what serves, loading, idle models leaving. */
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "core/deployments_priv.h"
+
+#include <unistd.h>
+
+#define FIRST_BUCKETS    64u
+#define JANITOR_PERIOD_S 5
+#define ERROR_EVENT_NS   1000000000ll /* at most one prediction.error a second and deployment */
+
+static struct mr_dep_shard *shard_of(struct mr_deployments *d, struct mr_id id) {
+    return &d->shard[id.b[15] % MR_DEP_SHARDS]; /* the tail of a UUIDv7 is random */
+}
+
+static size_t bucket_of(const struct mr_dep_shard *s, struct mr_id id) {
+    uint32_t h;
+    memcpy(&h, id.b + 11, 4);
+    return h & (s->n_bucket - 1);
+}
+
+struct mr_dep *mr_registry_find(struct mr_deployments *d, struct mr_id id) {
+    struct mr_dep_shard *s = shard_of(d, id);
+    pthread_rwlock_rdlock(&s->lock);
+    struct mr_dep *dep = s->bucket[bucket_of(s, id)];
+    while (dep && !mr_id_eq(dep->id, id))
+        dep = dep->next;
+    pthread_rwlock_unlock(&s->lock);
+    return dep;
+}
+
+static void grow(struct mr_dep_shard *s) {
+    size_t n = s->n_bucket * 2, old = s->n_bucket;
+    struct mr_dep **fresh = mr_calloc(n, sizeof *fresh), **bucket = s->bucket;
+    if (!fresh)
+        return; /* longer chains, still right */
+    s->n_bucket = n;
+    s->bucket = fresh;
+    for (size_t i = 0; i < old; i++)
+        for (struct mr_dep *dep = bucket[i], *next; dep; dep = next) {
+            next = dep->next;
+            size_t b = bucket_of(s, dep->id);
+            dep->next = fresh[b];
+            fresh[b] = dep;
+        }
+    mr_free(bucket);
+}
+
+int mr_registry_add(struct mr_deployments *d, struct mr_id id, struct mr_id account,
+                    const struct mr_dep_config *config, struct mr_dep **ret, struct mr_err *e) {
+    struct mr_dep_shard *s = shard_of(d, id);
+    struct mr_dep *dep = mr_calloc(1, sizeof *dep);
+    if (!dep)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    dep->id = id;
+    dep->account = account;
+    dep->config = *config;
+    pthread_mutex_init(&dep->lock, NULL);
+    pthread_mutex_init(&dep->load_lock, NULL);
+    pthread_rwlock_wrlock(&s->lock);
+    if (s->n >= s->n_bucket)
+        grow(s);
+    size_t b = bucket_of(s, id);
+    dep->next = s->bucket[b];
+    s->bucket[b] = dep;
+    s->n++;
+    pthread_rwlock_unlock(&s->lock);
+    *ret = dep;
+    return 0;
+}
+
+static void account_bytes(struct mr_deployments *d, struct mr_instance *i, int sign) {
+    if (!i)
+        return;
+    uint64_t bytes = mr_instance_memory(i);
+    if (sign > 0) {
+        atomic_fetch_add(&d->loaded, 1);
+        atomic_fetch_add(&d->loaded_bytes, bytes);
+    } else {
+        atomic_fetch_sub(&d->loaded, 1);
+        atomic_fetch_sub(&d->loaded_bytes, bytes);
+    }
+}
+
+/* Under dep->lock: sets the instance and returns the old one for the caller to unreference. */
+static struct mr_instance *swap(struct mr_deployments *d, struct mr_dep *dep,
+                                struct mr_instance *instance) {
+    struct mr_instance *old = dep->instance;
+    account_bytes(d, old, -1);
+    account_bytes(d, instance, 1);
+    dep->instance = instance;
+    dep->used_ns = mr_mono_ns();
+    return old;
+}
+
+void mr_registry_serve(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_program *p,
+                       struct mr_instance *instance) {
+    pthread_mutex_lock(&dep->lock);
+    struct mr_instance *old = swap(d, dep, instance);
+    dep->program = *p;
+    dep->serving = true;
+    pthread_mutex_unlock(&dep->lock);
+    mr_instance_unref(old);
+}
+
+void mr_registry_stop(struct mr_deployments *d, struct mr_dep *dep, bool deleted) {
+    pthread_mutex_lock(&dep->lock);
+    struct mr_instance *old = swap(d, dep, NULL);
+    dep->serving = false;
+    dep->deleted |= deleted;
+    pthread_mutex_unlock(&dep->lock);
+    mr_instance_unref(old);
+}
+
+int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
+                    const struct mr_dep_config *config, struct mr_instance **ret,
+                    struct mr_err *e) {
+    struct mr_model_spec spec = {.kind = p->kind,
+                                 .memory_limit = (uint64_t)config->memory_mb << 20,
+                                 .timeout_ms = config->timeout_s * 1000};
+    MR_AUTO_CLOSE int fd = -1;
+    uint64_t size;
+    int rc = mr_blob_open(d->c.blobs, &p->blob, &fd, &size, e);
+    if (rc == MR_ENOTFOUND)
+        return mr_fail(e, MR_EINTERNAL, "the model's file is missing from the store");
+    if (rc)
+        return rc;
+    return mr_instance_load(&spec, fd, ret, e);
+}
+
+int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
+    int rc = 0;
+    pthread_mutex_lock(&dep->load_lock);
+    pthread_mutex_lock(&dep->lock);
+    struct mr_dep_program program = dep->program;
+    struct mr_dep_config config = dep->config;
+    bool want = dep->serving && !dep->instance;
+    pthread_mutex_unlock(&dep->lock);
+    if (want) {
+        struct mr_instance *fresh;
+        rc = mr_program_load(d, &program, &config, &fresh, e);
+        if (!rc) {
+            struct mr_instance *old = fresh;
+            pthread_mutex_lock(&dep->lock);
+            /* A switch of versions meanwhile has brought its own instance. */
+            if (dep->serving && dep->program.version == program.version && !dep->instance)
+                old = swap(d, dep, fresh);
+            pthread_mutex_unlock(&dep->lock);
+            mr_instance_unref(old);
+            atomic_fetch_add(&d->loads, 1);
+        }
+    }
+    pthread_mutex_unlock(&dep->load_lock);
+    return rc;
+}
+
+static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, struct mr_err *e) {
+    int rc = 0;
+    pthread_mutex_lock(&dep->lock);
+    if (dep->deleted || !mr_id_eq(dep->account, account))
+        rc = MR_ENOTFOUND;
+    else if (!dep->serving)
+        rc = MR_ECONFLICT;
+    else if (!dep->instance)
+        rc = MR_EUNAVAIL;
+    else {
+        u->instance = mr_instance_ref(dep->instance);
+        u->version = dep->program.version;
+        u->account = account;
+        dep->used_ns = mr_mono_ns();
+    }
+    pthread_mutex_unlock(&dep->lock);
+    if (rc == MR_ENOTFOUND)
+        return mr_fail(e, rc, "no such deployment");
+    if (rc == MR_ECONFLICT)
+        return mr_fail(e, rc, "the deployment is not active: no version of it has been built");
+    return rc;
+}
+
+int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
+                   struct mr_dep_use *ret, struct mr_err *e) {
+    struct mr_dep *dep = mr_registry_find(d, id);
+    struct mr_dep_use u = {0};
+    if (!dep)
+        return mr_fail(e, MR_ENOTFOUND, "no such deployment");
+    int rc = take(dep, account, &u, e);
+    for (int tries = 0; rc == MR_EUNAVAIL && may_load && tries < 3; tries++) {
+        rc = mr_registry_load(d, dep, e);
+        if (rc)
+            return rc;
+        u.cold = true;
+        rc = take(dep, account, &u, e);
+    }
+    if (rc == MR_EUNAVAIL && may_load)
+        mr_fail(e, rc, "the model was switched while it was loading: try again");
+    if (!rc)
+        *ret = u;
+    return rc;
+}
+
+bool mr_dep_error_due(struct mr_deployments *d, struct mr_id id) {
+    struct mr_dep *dep = mr_registry_find(d, id);
+    if (!dep)
+        return false;
+    int64_t now = mr_mono_ns();
+    pthread_mutex_lock(&dep->lock);
+    bool due = now >= dep->error_tokens_ns;
+    if (due)
+        dep->error_tokens_ns = now + ERROR_EVENT_NS;
+    pthread_mutex_unlock(&dep->lock);
+    return due;
+}
+
+/* --- idle models leave ------------------------------------------------------------------- */
+
+struct sweep {
+    int64_t idle_before_ns; /* unload what was last used before */
+    int64_t oldest_ns;      /* found: the least recently used that may leave */
+    struct mr_dep *oldest;
+};
+
+static void sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, struct sweep *w) {
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; i < s->n_bucket; i++)
+        for (struct mr_dep *dep = s->bucket[i]; dep; dep = dep->next) {
+            struct mr_instance *old = NULL;
+            pthread_mutex_lock(&dep->lock);
+            if (dep->instance && dep->config.min_instances == 0) {
+                if (dep->used_ns < w->idle_before_ns) {
+                    old = swap(d, dep, NULL);
+                    atomic_fetch_add(&d->evictions, 1);
+                } else if (!w->oldest || dep->used_ns < w->oldest_ns) {
+                    w->oldest = dep;
+                    w->oldest_ns = dep->used_ns;
+                }
+            }
+            pthread_mutex_unlock(&dep->lock);
+            mr_instance_unref(old);
+        }
+    pthread_rwlock_unlock(&s->lock);
+}
+
+static void sweep(struct mr_deployments *d) {
+    struct sweep w = {.idle_before_ns = mr_mono_ns() - d->c.idle_unload_s * 1000000000ll};
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
+        sweep_shard(d, &d->shard[i], &w);
+    /* Over the cache's size: raise the bar until enough has left. */
+    for (int rounds = 0;
+         rounds < 64 && w.oldest && atomic_load(&d->loaded_bytes) > d->c.model_cache_max;
+         rounds++) {
+        int64_t span = mr_mono_ns() - w.oldest_ns;
+        w = (struct sweep){.idle_before_ns = w.oldest_ns + 1 + span / 16};
+        for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
+            sweep_shard(d, &d->shard[i], &w);
+    }
+}
+
+static void *janitor(void *arg) {
+    struct mr_deployments *d = arg;
+    pthread_mutex_lock(&d->stop_lock);
+    while (!d->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += JANITOR_PERIOD_S;
+        pthread_cond_timedwait(&d->stop_cond, &d->stop_lock, &until);
+        if (d->stopping)
+            break;
+        pthread_mutex_unlock(&d->stop_lock);
+        sweep(d);
+        pthread_mutex_lock(&d->stop_lock);
+    }
+    pthread_mutex_unlock(&d->stop_lock);
+    return NULL;
+}
+
+int mr_registry_init(struct mr_deployments *d, struct mr_err *e) {
+    pthread_mutex_init(&d->stop_lock, NULL);
+    pthread_cond_init(&d->stop_cond, NULL);
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
+        struct mr_dep_shard *s = &d->shard[i];
+        pthread_rwlock_init(&s->lock, NULL);
+        s->n_bucket = FIRST_BUCKETS;
+        s->bucket = mr_calloc(s->n_bucket, sizeof(struct mr_dep *));
+        if (!s->bucket)
+            return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
+    if (pthread_create(&d->janitor, NULL, janitor, d))
+        return mr_fail(e, MR_EIO, "cannot start a thread");
+    d->janitor_on = true;
+    return 0;
+}
+
+void mr_registry_release(struct mr_deployments *d) {
+    if (d->janitor_on) {
+        pthread_mutex_lock(&d->stop_lock);
+        d->stopping = true;
+        pthread_cond_signal(&d->stop_cond);
+        pthread_mutex_unlock(&d->stop_lock);
+        pthread_join(d->janitor, NULL);
+    }
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
+        struct mr_dep_shard *s = &d->shard[i];
+        for (size_t b = 0; s->bucket && b < s->n_bucket; b++)
+            for (struct mr_dep *dep = s->bucket[b], *next; dep; dep = next) {
+                next = dep->next;
+                mr_instance_unref(dep->instance);
+                pthread_mutex_destroy(&dep->lock);
+                pthread_mutex_destroy(&dep->load_lock);
+                mr_free(dep);
+            }
+        mr_free(s->bucket);
+        pthread_rwlock_destroy(&s->lock);
+    }
+    pthread_cond_destroy(&d->stop_cond);
+    pthread_mutex_destroy(&d->stop_lock);
+}
+
+void mr_deployments_stats(struct mr_deployments *d, struct mr_deployments_stats *ret) {
+    *ret = (struct mr_deployments_stats){.loaded = atomic_load(&d->loaded),
+                                         .loaded_bytes = atomic_load(&d->loaded_bytes),
+                                         .loads = atomic_load(&d->loads),
+                                         .evictions = atomic_load(&d->evictions),
+                                         .intakes = atomic_load(&d->intakes),
+                                         .intake_failures = atomic_load(&d->intake_failures)};
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
+        pthread_rwlock_rdlock(&d->shard[i].lock);
+        ret->deployments += d->shard[i].n;
+        pthread_rwlock_unlock(&d->shard[i].lock);
+    }
+}
