@@ -39,9 +39,10 @@ struct mr_field {
     const char *def; /* default as text, query and form fields */
 };
 
+struct mr_api;
 struct mr_call;
-/* 0: the reply is set. MR_CALL_POOL: run me again on a pool thread (only when `c->on_loop`). Else an
- * error code, rendered by the family. */
+/* 0: the reply is set. MR_CALL_POOL: run me again on a pool thread (only when `c->on_loop`). Else
+ * an error code, rendered by the family. */
 typedef int mr_handler_fn(struct mr_call *c, struct mr_err *e);
 #define MR_CALL_POOL 1
 
@@ -62,8 +63,9 @@ struct mr_row {
 
 /* A validated value, in the order of the row's fields. */
 struct mr_value {
-    bool present;     /* given, or defaulted */
-    struct mr_str s;  /* strings, form text */
+    bool present;    /* given, or defaulted */
+    bool given;      /* by the caller */
+    struct mr_str s; /* strings, form text */
     int64_t i;
     double f;
     yyjson_val *json; /* body fields */
@@ -93,7 +95,7 @@ struct mr_call {
     yyjson_doc *body_doc; /* in the request's arena */
     yyjson_val *body;
     struct mr_value value[MR_MAX_FIELDS];
-    struct mr_form *form; /* multipart: files, see form.h */
+    struct mr_form *form; /* multipart: files and fields, see form.h */
     /* set by handlers that predict; recorded in the log phase */
     struct mr_meter {
         bool on;
@@ -102,7 +104,8 @@ struct mr_call {
         bool cold;
         uint64_t user_hash;
     } meter;
-    struct mr_loop_task *task;
+    struct mr_str error_details; /* JSON members for an error's details, or absent */
+    bool account_named;          /* the log line names the account */
 };
 
 struct mr_api {
@@ -112,8 +115,8 @@ struct mr_api {
     struct mr_route_ref {
         const struct mr_family *family;
         const struct mr_row *row;
-        struct mr_row_stats *stats;
-    } *refs;
+        struct mr_row_stats *stats; /* one a route, see stats.h */
+    } * refs;
     size_t n_routes;
 };
 
@@ -123,7 +126,10 @@ void mr_api_free(struct mr_api *a);
 struct mr_http_app mr_api_app(struct mr_api *a);
 
 /* --- for handlers ------------------------------------------------------------------------ */
-/* The value of field `name` of the row; a zero value when it has none (a bug, asserted in tests). */
+/* JSON members for the details of an error that the handler is about to return. */
+void mr_call_error_details(struct mr_call *c, struct mr_str json_members);
+/* The value of field `name` of the row; a zero value when it has none (a bug, asserted in tests).
+ */
 const struct mr_value *mr_call_value(const struct mr_call *c, const char *name);
 struct mr_str mr_call_str(const struct mr_call *c, const char *name); /* p == NULL: absent */
 int64_t mr_call_i64(const struct mr_call *c, const char *name, int64_t otherwise);

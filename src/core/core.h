@@ -1,0 +1,42 @@
+/* Everything the server holds, wired once at start by cli/serve.c and borrowed by the families. */
+#ifndef MR_CORE_CORE_H
+#define MR_CORE_CORE_H
+
+#include "base/log.h"
+#include "core/accounts.h"
+#include "core/deployments.h"
+#include "core/limits.h"
+#include "http/http.h"
+#include "io/pool.h"
+
+struct mr_events;
+struct mr_usage;
+struct mr_access_log;
+
+/* Prices of the cost estimate (settings [prices]); USD. */
+struct mr_prices {
+    double compute_per_hour; /* of model run time */
+    double storage_per_gb_month;
+    double network_per_gb;
+};
+
+struct mr_core {
+    struct mr_log log;
+    const char *data_dir;
+    struct mr_str public_url; /* as configured, or p == NULL: from the request's Host */
+    bool rate_limits_off;
+    int64_t started_us;
+    struct mr_prices prices;
+    struct mr_db *db;
+    struct mr_blobs *blobs;
+    struct mr_pool *pool;
+    struct mr_limits *limits;
+    struct mr_accounts *accounts;
+    struct mr_deployments *deployments;
+    struct mr_usage *usage;
+    struct mr_events *events;
+    struct mr_access_log *access_log;
+    struct mr_http_server *http; /* set before the first request */
+};
+
+#endif
