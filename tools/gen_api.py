@@ -117,17 +117,17 @@ def generate(spec_path):
               "#include \"api/api.h\"\n\n" + "\n".join(handlers)
               + f"\n\nextern const struct mr_row mr_{family}_rows[];\n"
               f"extern const size_t mr_{family}_n_rows;\n"
-              f"extern const char mr_{family}_openapi[];\n"
-              f"extern const size_t mr_{family}_openapi_len;\n\n#endif\n")
+              f"extern const char mr_{family}_openapi_json[];\n"
+              f"extern const size_t mr_{family}_openapi_json_len;\n\n#endif\n")
     code = (head + f"#include \"api/{family}/gen_{family}.h\"\n\n" + "\n".join(tables)
             + f"\n\nconst struct mr_row mr_{family}_rows[] = {{\n" + "\n".join(rows) + "\n};\n"
             + f"const size_t mr_{family}_n_rows = {len(rows)};\n")
     published = json.dumps(strip(doc), separators=(",", ":"), sort_keys=False)
     lines = [published[i:i + 4000] for i in range(0, len(published), 4000)]
     blob = (head + f"#include \"api/{family}/gen_{family}.h\"\n\n"
-            f"const char mr_{family}_openapi[] =\n"
+            f"const char mr_{family}_openapi_json[] =\n"
             + "\n".join("    " + cstr(line) for line in lines) + ";\n"
-            + f"const size_t mr_{family}_openapi_len = sizeof mr_{family}_openapi - 1;\n")
+            + f"const size_t mr_{family}_openapi_json_len = sizeof mr_{family}_openapi_json - 1;\n")
     folder = f"src/api/{family}"
     return {f"{folder}/gen_{family}.h": header, f"{folder}/gen_{family}.c": code,
             f"{folder}/gen_{family}_openapi.c": blob}

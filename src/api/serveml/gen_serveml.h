@@ -43,7 +43,7 @@ mr_handler_fn mr_serveml_docs_asset;
 
 extern const struct mr_row mr_serveml_rows[];
 extern const size_t mr_serveml_n_rows;
-extern const char mr_serveml_openapi[];
-extern const size_t mr_serveml_openapi_len;
+extern const char mr_serveml_openapi_json[];
+extern const size_t mr_serveml_openapi_json_len;
 
 #endif

@@ -1,0 +1,108 @@
+/* The route table over all families, and helpers for handlers. */
+#include "api/api.h"
+
+#include "api/families.h"
+#include "api/stats.h"
+#include "base/alloc.h"
+
+#define REPLY_MAX (256u << 20)
+
+int mr_api_new(struct mr_core *core, struct mr_api **ret, struct mr_err *e) {
+    struct mr_api *a = mr_calloc(1, sizeof *a);
+    if (!a)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    a->core = core;
+    a->families = mr_families;
+    size_t n = 0;
+    for (size_t f = 0; mr_families[f]; f++)
+        n += *mr_families[f]->n_rows;
+    a->routes = mr_calloc(n, sizeof *a->routes);
+    a->refs = mr_calloc(n, sizeof *a->refs);
+    struct mr_row_stats *stats = mr_calloc(n, sizeof *stats);
+    if (!a->routes || !a->refs || !stats) {
+        mr_free(stats);
+        mr_api_free(a);
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
+    for (size_t f = 0; mr_families[f]; f++)
+        for (size_t i = 0; i < *mr_families[f]->n_rows; i++) {
+            const struct mr_row *row = &mr_families[f]->rows[i];
+            size_t at = a->n_routes++;
+            a->refs[at].family = mr_families[f];
+            a->refs[at].row = row;
+            a->refs[at].stats = &stats[at];
+            a->routes[at] = (struct mr_http_route){row->method, row->path, &a->refs[at]};
+        }
+    *ret = a;
+    return 0;
+}
+
+void mr_api_free(struct mr_api *a) {
+    if (!a)
+        return;
+    if (a->refs && a->n_routes)
+        mr_free(a->refs[0].stats);
+    mr_free(a->refs);
+    mr_free(a->routes);
+    mr_free(a);
+}
+
+const struct mr_value *mr_call_value(const struct mr_call *c, const char *name) {
+    static const struct mr_value none;
+    for (size_t i = 0; i < c->row->n_fields; i++)
+        if (!strcmp(c->row->fields[i].name, name))
+            return &c->value[i];
+    return &none;
+}
+
+struct mr_str mr_call_str(const struct mr_call *c, const char *name) {
+    return mr_call_value(c, name)->s;
+}
+
+int64_t mr_call_i64(const struct mr_call *c, const char *name, int64_t otherwise) {
+    const struct mr_value *v = mr_call_value(c, name);
+    return v->present ? v->i : otherwise;
+}
+
+void mr_call_buf(struct mr_call *c, struct mr_buf *b) {
+    (void)c;
+    mr_buf_init(b, REPLY_MAX);
+}
+
+int mr_call_json(struct mr_call *c, int status, struct mr_buf *b, struct mr_err *e) {
+    if (!mr_buf_ok(b)) {
+        int rc = mr_fail(e, b->fail, "the reply is too large");
+        mr_buf_release(b);
+        return rc;
+    }
+    mr_req_reply_buf(c->req, status, "application/json", b);
+    return 0;
+}
+
+void mr_call_error_details(struct mr_call *c, struct mr_str json_members) {
+    c->error_details = mr_arena_keep(c->req->arena, json_members);
+}
+
+/* Host as sent, when it is one: what is echoed into a reply must not be a way to inject. */
+static bool host_ok(struct mr_str h) {
+    if (!h.n || h.n > 255)
+        return false;
+    for (size_t i = 0; i < h.n; i++) {
+        char ch = h.p[i];
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+              ch == '.' || ch == '-' || ch == ':' || ch == '[' || ch == ']'))
+            return false;
+    }
+    return true;
+}
+
+struct mr_str mr_call_base_url(struct mr_call *c) {
+    if (c->core->public_url.p)
+        return c->core->public_url;
+    struct mr_str host = mr_req_header(c->req, "host");
+    if (!host_ok(host))
+        host = MR_LIT("localhost");
+    char *p = mr_arena_fmt(c->req->arena, "%s://%.*s", c->req->tls ? "https" : "http", (int)host.n,
+                           host.p);
+    return mr_str(p);
+}

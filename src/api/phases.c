@@ -1,0 +1,265 @@
+/* Every request's way: authentication -> scope -> rate limit -> body -> validation -> handler ->
+ * log. Driven by the row; handlers hold no policy. */
+#include "api/access_log.h"
+#include "api/api.h"
+#include "api/form.h"
+#include "api/stats.h"
+#include "api/validate.h"
+#include "base/clock.h"
+#include "core/usage/usage.h"
+
+#include <stdlib.h>
+
+static const struct mr_route_ref *ref_of(const struct mr_req *r) {
+    return r->route ? r->route->row : NULL;
+}
+
+static void fail(struct mr_call *c, const struct mr_err *e) {
+    c->family->render_error(c->api, c->req, 0, e);
+}
+
+/* --- authentication ---------------------------------------------------------------------- */
+
+static struct mr_str bearer(const struct mr_req *r) {
+    struct mr_str h = mr_req_header(r, "authorization");
+    if (h.n > 7 && mr_str_ieq(mr_strn(h.p, 7), MR_LIT("bearer ")))
+        return mr_str_trim(mr_strn(h.p + 7, h.n - 7));
+    if (h.p)
+        return h; /* another scheme: it will not authenticate, and the error says so */
+    return mr_req_header(r, "x-api-key");
+}
+
+static int authenticate(struct mr_call *c, struct mr_err *e) {
+    if (c->row->auth == MR_AUTH_NONE)
+        return 0;
+    struct mr_str token = bearer(c->req);
+    if (!token.p) {
+        if (c->row->auth == MR_AUTH_OPTIONAL)
+            return 0;
+        return mr_fail(e, MR_EUNAUTH,
+                       "authentication is required: send 'Authorization: Bearer <token>'");
+    }
+    int rc = mr_accounts_authenticate(c->core->accounts, token, &c->who, e);
+    if (rc)
+        return rc;
+    if ((c->who.scopes & c->row->scope) != c->row->scope)
+        return mr_fail(e, MR_EFORBIDDEN, "this key or role may not do that: it lacks the scope "
+                                         "for this endpoint");
+    return 0;
+}
+
+/* --- rate limits ------------------------------------------------------------------------- */
+
+static void put_u64(struct mr_req *r, const char *name, uint64_t v) {
+    char tmp[24];
+    int n = snprintf(tmp, sizeof tmp, "%llu", (unsigned long long)v);
+    mr_req_set_header(r, name, mr_strn(tmp, (size_t)n));
+}
+
+static int limit(struct mr_call *c, struct mr_err *e) {
+    struct mr_core *core = c->core;
+    struct mr_rate_rule rule = c->family->limits[c->row->rate];
+    int64_t now = mr_now_us();
+    struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
+    st.reset_s = now / 1000000 + rule.window_s;
+    if (!c->who.operator_ && !core->rate_limits_off) {
+        struct mr_str subject = c->who.authenticated ? mr_strn((char *)c->who.account.b, 16)
+                                                     : mr_str(c->req->peer);
+        st = mr_limits_take(core->limits, subject, c->row->rate, rule, now, true);
+        if (st.allowed && c->who.key_rate_per_minute) {
+            struct mr_rate_rule own = {c->who.key_rate_per_minute, 60};
+            struct mr_rate_state k = mr_limits_take(
+                core->limits, mr_strn((char *)c->who.key.b, 16), MR_RATE_N, own, now, true);
+            if (!k.allowed || k.remaining < st.remaining)
+                st = k;
+        }
+        put_u64(c->req, "X-RateLimit-Remaining", st.remaining);
+        put_u64(c->req, "X-RateLimit-Limit", st.limit);
+    } else {
+        /* Exempt: the figures say that nothing is used up. */
+        put_u64(c->req, "X-RateLimit-Remaining", st.limit);
+        put_u64(c->req, "X-RateLimit-Limit", st.limit);
+    }
+    put_u64(c->req, "X-RateLimit-Reset", (uint64_t)st.reset_s);
+    if (st.allowed)
+        return 0;
+    put_u64(c->req, "Retry-After", st.retry_s);
+    return mr_fail(e, MR_ELIMIT, "too many requests: %u are allowed in this window, try again in "
+                                 "%u s", st.limit, st.retry_s);
+}
+
+/* --- head -------------------------------------------------------------------------------- */
+
+static int prepare_body(struct mr_call *c, struct mr_err *e) {
+    struct mr_req *r = c->req;
+    r->body_max = (size_t)c->row->body_max;
+    if (r->content_length > (int64_t)c->row->body_max)
+        return mr_fail(e, MR_ETOOBIG, "the body has %lld bytes; at most %llu are allowed",
+                       (long long)r->content_length, (unsigned long long)c->row->body_max);
+    if (c->row->body != MR_BODY_MULTIPART)
+        return 0;
+    return mr_form_begin(c, e);
+}
+
+static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
+    struct mr_api *a = ctx;
+    const struct mr_route_ref *ref = ref_of(r);
+    struct mr_err e;
+    struct mr_call *c = ref ? mr_arena_zalloc(r->arena, sizeof *c) : NULL;
+    if (!c) {
+        a->families[0]->render_error(a, r, ref ? 503 : 404, NULL);
+        return MR_HTTP_DONE;
+    }
+    *c = (struct mr_call){.api = a, .core = a->core, .req = r, .family = ref->family,
+                          .row = ref->row};
+    c->who.key_budget_nanousd = -1;
+    r->app = c;
+    int rc = authenticate(c, &e);
+    int limited = 0;
+    struct mr_err le;
+    limited = limit(c, &le);
+    if (limited && (!rc || rc == MR_EUNAUTH)) {
+        rc = limited;
+        e = le;
+    }
+    if (!rc)
+        rc = mr_validate_params(c, &e);
+    if (!rc)
+        rc = prepare_body(c, &e);
+    if (rc) {
+        fail(c, &e);
+        return MR_HTTP_DONE;
+    }
+    return MR_HTTP_NEXT;
+}
+
+/* --- body and handler -------------------------------------------------------------------- */
+
+static void *arena_malloc(void *ctx, size_t n) { return mr_arena_alloc(ctx, n); }
+static void *arena_realloc(void *ctx, void *p, size_t old, size_t n) {
+    if (n <= old)
+        return p;
+    void *fresh = mr_arena_alloc(ctx, n);
+    if (fresh && old)
+        memcpy(fresh, p, old);
+    return fresh;
+}
+static void arena_free(void *ctx, void *p) {
+    (void)ctx;
+    (void)p;
+}
+
+static int parse_json(struct mr_call *c, struct mr_err *e) {
+    yyjson_alc alc = {arena_malloc, arena_realloc, arena_free, c->req->arena};
+    yyjson_read_err je;
+    if (!c->req->body.n)
+        return mr_fail(e, MR_EINVAL, "the request has no body; a JSON object is expected");
+    c->body_doc = yyjson_read_opts((char *)(uintptr_t)c->req->body.p, c->req->body.n, 0, &alc, &je);
+    if (!c->body_doc)
+        return je.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION
+                   ? mr_fail(e, MR_ETOOBIG, "the JSON body is too large to read")
+                   : mr_fail(e, MR_EINVAL, "the body is not valid JSON: %s at byte %zu", je.msg,
+                             je.pos);
+    c->body = yyjson_doc_get_root(c->body_doc);
+    if (!yyjson_is_obj(c->body))
+        return mr_fail(e, MR_EINVAL, "the body must be a JSON object");
+    return mr_validate_body(c, e);
+}
+
+static int run_handler(struct mr_call *c, struct mr_err *e) {
+    e->code = 0;
+    int rc = c->row->fn(c, e);
+    if (rc < 0)
+        fail(c, e);
+    return rc;
+}
+
+static void run_on_pool(void *arg) {
+    struct mr_call *c = arg;
+    struct mr_err e;
+    c->on_loop = false;
+    run_handler(c, &e);
+    mr_req_finish(c->req);
+}
+
+static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
+    struct mr_call *c = r->app;
+    struct mr_err e;
+    int rc = 0;
+    (void)ctx;
+    if (r->body_err.code) {
+        e = r->body_err;
+        rc = e.code;
+    } else if (c->row->body == MR_BODY_JSON)
+        rc = parse_json(c, &e);
+    else if (c->row->body == MR_BODY_MULTIPART)
+        rc = mr_form_end(c, &e);
+    if (rc) {
+        fail(c, &e);
+        return MR_HTTP_DONE;
+    }
+    if (c->row->quick) {
+        c->on_loop = true;
+        if (run_handler(c, &e) != MR_CALL_POOL)
+            return MR_HTTP_DONE;
+    }
+    rc = mr_pool_submit(c->core->pool, run_on_pool, c);
+    if (!rc)
+        return MR_HTTP_LATER;
+    put_u64(r, "Retry-After", 1);
+    mr_fail(&e, MR_EUNAVAIL, "the server is busy: try again");
+    fail(c, &e);
+    return MR_HTTP_DONE;
+}
+
+/* --- log --------------------------------------------------------------------------------- */
+
+static void meter(struct mr_call *c, const struct mr_req *r) {
+    struct mr_usage_record u = {
+        .time_us = mr_now_us(),
+        .account = c->meter.account,
+        .deployment = c->meter.deployment,
+        .version = c->meter.version,
+        .rows = c->meter.rows,
+        .user_hash = c->meter.user_hash,
+        .latency_us = (uint32_t)((r->handled_ns - r->start_ns) / 1000),
+        .bytes_in = (uint32_t)(r->body_len > UINT32_MAX ? UINT32_MAX : r->body_len),
+        .bytes_out = (uint32_t)(r->reply_len > UINT32_MAX ? UINT32_MAX : r->reply_len),
+        .error = r->status >= 400,
+        .cold_start = c->meter.cold,
+    };
+    mr_usage_record(c->core->usage, &u);
+}
+
+static void on_log(void *ctx, struct mr_req *r) {
+    struct mr_api *a = ctx;
+    struct mr_call *c = r->app;
+    const struct mr_route_ref *ref = ref_of(r);
+    int64_t end = r->sent_ns ? r->sent_ns : r->handled_ns;
+    if (ref)
+        mr_stats_add(ref->stats, r->status, end > r->start_ns ? end - r->start_ns : 0, r->body_len,
+                     r->reply_len);
+    if (c && c->meter.on)
+        meter(c, r);
+    mr_access_log_add(a->core->access_log, r, c);
+    if (c && c->form)
+        mr_form_free(c->form);
+}
+
+static void render_error(void *ctx, struct mr_req *r, int status, const char *detail) {
+    struct mr_api *a = ctx;
+    const struct mr_route_ref *ref = ref_of(r);
+    const struct mr_family *f = ref ? ref->family : a->families[0];
+    struct mr_err e = {0};
+    if (detail)
+        mr_fail(&e, 0, "%s", detail);
+    f->render_error(a, r, status, &e);
+}
+
+struct mr_http_app mr_api_app(struct mr_api *a) {
+    return (struct mr_http_app){.ctx = a,
+                                .on_head = on_head,
+                                .on_request = on_request,
+                                .on_log = on_log,
+                                .render_error = render_error};
+}
