@@ -5,9 +5,8 @@ dir="$MILLRACE_CACHE/src"
 [ "${1:-}" = "--check" ] && { [ -s "$dir/llhttp/llhttp.c" ] && [ -s "$dir/yyjson/yyjson.c" ]; exit; }
 tmp="$(mktemp -d)"
 trap 'rm -rf "$tmp"' EXIT
-list="$(pwd)/scripts/requirements/sources.txt"
 PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip download -q --no-deps --no-binary :all: \
-    --require-hashes -d "$tmp" -r "$list"
+    --require-hashes -d "$tmp" -r scripts/requirements/sources.txt
 mkdir -p "$dir/llhttp" "$dir/yyjson"
 tar -xzf "$tmp"/httptools-*.tar.gz -C "$tmp"
 tar -xzf "$tmp"/yyjson-*.tar.gz -C "$tmp"

@@ -8,11 +8,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define BUF_MAX      (256u << 10)
-#define BUF_FLUSH    (48u << 10)
-#define FLUSH_MS     250
-#define SHARDS       16u
-#define PATH_LOGGED  512u
+#define BUF_MAX     (256u << 10)
+#define BUF_FLUSH   (48u << 10)
+#define FLUSH_MS    250
+#define SHARDS      16u
+#define PATH_LOGGED 512u
 
 struct shard {
     pthread_mutex_t lock;
@@ -65,8 +65,10 @@ static void flush(struct mr_access_log *a, struct shard *s) {
         write_all(a->log->fd, out.p, out.n);
     mr_buf_release(&out);
     if (dropped)
-        mr_log_msg(a->log, MR_LOG_WARN, "access_log", "%llu lines dropped: the log is read too "
-                   "slowly", (unsigned long long)dropped);
+        mr_log_msg(a->log, MR_LOG_WARN, "access_log",
+                   "%llu lines dropped: the log is read too "
+                   "slowly",
+                   (unsigned long long)dropped);
 }
 
 static void *flusher(void *arg) {

@@ -43,8 +43,9 @@ static int authenticate(struct mr_call *c, struct mr_err *e) {
     if (rc)
         return rc;
     if ((c->who.scopes & c->row->scope) != c->row->scope)
-        return mr_fail(e, MR_EFORBIDDEN, "this key or role may not do that: it lacks the scope "
-                                         "for this endpoint");
+        return mr_fail(e, MR_EFORBIDDEN,
+                       "this key or role may not do that: it lacks the scope "
+                       "for this endpoint");
     return 0;
 }
 
@@ -63,13 +64,13 @@ static int limit(struct mr_call *c, struct mr_err *e) {
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
     st.reset_s = now / 1000000 + rule.window_s;
     if (!c->who.operator_ && !core->rate_limits_off) {
-        struct mr_str subject = c->who.authenticated ? mr_strn((char *)c->who.account.b, 16)
-                                                     : mr_str(c->req->peer);
+        struct mr_str subject =
+            c->who.authenticated ? mr_strn((char *)c->who.account.b, 16) : mr_str(c->req->peer);
         st = mr_limits_take(core->limits, subject, c->row->rate, rule, now, true);
         if (st.allowed && c->who.key_rate_per_minute) {
             struct mr_rate_rule own = {c->who.key_rate_per_minute, 60};
-            struct mr_rate_state k = mr_limits_take(
-                core->limits, mr_strn((char *)c->who.key.b, 16), MR_RATE_N, own, now, true);
+            struct mr_rate_state k = mr_limits_take(core->limits, mr_strn((char *)c->who.key.b, 16),
+                                                    MR_RATE_N, own, now, true);
             if (!k.allowed || k.remaining < st.remaining)
                 st = k;
         }
@@ -84,8 +85,10 @@ static int limit(struct mr_call *c, struct mr_err *e) {
     if (st.allowed)
         return 0;
     put_u64(c->req, "Retry-After", st.retry_s);
-    return mr_fail(e, MR_ELIMIT, "too many requests: %u are allowed in this window, try again in "
-                                 "%u s", st.limit, st.retry_s);
+    return mr_fail(e, MR_ELIMIT,
+                   "too many requests: %u are allowed in this window, try again in "
+                   "%u s",
+                   st.limit, st.retry_s);
 }
 
 /* --- head -------------------------------------------------------------------------------- */
@@ -110,8 +113,8 @@ static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
         a->families[0]->render_error(a, r, ref ? 503 : 404, NULL);
         return MR_HTTP_DONE;
     }
-    *c = (struct mr_call){.api = a, .core = a->core, .req = r, .family = ref->family,
-                          .row = ref->row};
+    *c = (struct mr_call){
+        .api = a, .core = a->core, .req = r, .family = ref->family, .row = ref->row};
     c->who.key_budget_nanousd = -1;
     r->app = c;
     int rc = authenticate(c, &e);
@@ -135,7 +138,9 @@ static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
 
 /* --- body and handler -------------------------------------------------------------------- */
 
-static void *arena_malloc(void *ctx, size_t n) { return mr_arena_alloc(ctx, n); }
+static void *arena_malloc(void *ctx, size_t n) {
+    return mr_arena_alloc(ctx, n);
+}
 static void *arena_realloc(void *ctx, void *p, size_t old, size_t n) {
     if (n <= old)
         return p;

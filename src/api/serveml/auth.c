@@ -88,8 +88,8 @@ int mr_serveml_auth_me(struct mr_call *c, struct mr_err *e) {
     if (mr_id_eq(c->who.user, zero))
         operator_user(c, &u);
     else {
-        int rc = mr_accounts_user(c->core->accounts, c->who.account, c->who.user, c->req->arena, &u,
-                                  e);
+        int rc =
+            mr_accounts_user(c->core->accounts, c->who.account, c->who.user, c->req->arena, &u, e);
         if (rc)
             return rc;
     }
@@ -101,8 +101,7 @@ int mr_serveml_auth_me(struct mr_call *c, struct mr_err *e) {
     user_members(&b, &u);
     mr_json_str(&b, "full_name", u.full_name);
     mr_json_time(&b, "created_at", u.created_us);
-    mr_json_i64(&b, "deployment_count",
-                mr_deployments_count(c->core->deployments, c->who.account));
+    mr_json_i64(&b, "deployment_count", mr_deployments_count(c->core->deployments, c->who.account));
     mr_json_i64(&b, "total_predictions", (int64_t)t.requests);
     mr_json_id(&b, "account_id", "acc-", c->who.account);
     mr_json_cstr(&b, "role", c->who.role ? mr_role_name(c->who.role) : "key");

@@ -100,11 +100,11 @@ int mr_serveml_openapi(struct mr_call *c, struct mr_err *e) {
 }
 
 static int send_asset(struct mr_call *c, struct mr_str name, struct mr_err *e) {
-    const struct mr_docs_asset *a = mr_docs_asset_find(name);
-    if (!a)
+    struct mr_docs_asset a;
+    if (!mr_docs_asset_find(name, &a))
         return mr_fail(e, MR_ENOTFOUND, "there is nothing at this path");
     mr_req_set_header(c->req, "X-Content-Type-Options", MR_LIT("nosniff"));
-    mr_req_reply(c->req, 200, a->type, mr_strn((const char *)a->start, a->len), true);
+    mr_req_reply(c->req, 200, a.type, mr_strn((const char *)a.start, a.len), true);
     return 0;
 }
 

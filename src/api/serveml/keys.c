@@ -59,7 +59,7 @@ int mr_serveml_keys_create(struct mr_call *c, struct mr_err *e) {
         size_t i, n;
         yyjson_val *item;
         k.scopes = 0;
-        yyjson_arr_foreach(list->json, i, n, item) {
+        yyjson_arr_foreach (list->json, i, n, item) {
             for (size_t s = 0; s < sizeof scopes / sizeof *scopes; s++)
                 if (yyjson_equals_str(item, scopes[s].name))
                     k.scopes |= scopes[s].bit;

@@ -1,8 +1,8 @@
 /* Predict and test-model. */
 #include "api/serveml/gen_serveml.h"
 #include "api/serveml/serveml.h"
-#include "base/clock.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "core/events/events.h"
 #include "core/usage/usage.h"
 
@@ -70,9 +70,8 @@ static void add_time(struct mr_buf *b, const struct mr_req *r) {
 }
 
 static size_t rows_hint(yyjson_val *data) {
-    return yyjson_is_arr(data) && yyjson_is_ctn(yyjson_arr_get_first(data))
-               ? yyjson_arr_size(data)
-               : 1;
+    return yyjson_is_arr(data) && yyjson_is_ctn(yyjson_arr_get_first(data)) ? yyjson_arr_size(data)
+                                                                            : 1;
 }
 
 int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
