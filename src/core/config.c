@@ -1,0 +1,362 @@
+#include "core/config.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/num.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#define FILE_MAX_BYTES (1u << 20)
+
+#define STR(k, field, d, ch, h)                                                                    \
+    { k, MR_SET_STR, offsetof(struct mr_config, field), d, 0, 0, ch, 0, h }
+#define INT(k, field, d, lo, hi, h)                                                                \
+    { k, MR_SET_INT, offsetof(struct mr_config, field), d, lo, hi, NULL, 0, h }
+#define BOOL(k, field, d, h)                                                                       \
+    { k, MR_SET_BOOL, offsetof(struct mr_config, field), d, 0, 0, NULL, 0, h }
+#define NUM(k, field, d, h)                                                                        \
+    { k, MR_SET_NUM, offsetof(struct mr_config, field), d, 0, 1e9, NULL, 0, h }
+
+const struct mr_setting mr_settings[] = {
+    STR("data_dir", data_dir, "data", NULL, "folder of the database, models and keys"),
+    {"listen", MR_SET_LIST, offsetof(struct mr_config, listen), "127.0.0.1:8080", 0, 0, NULL, false,
+     "address:port to serve on; repeatable"},
+    STR("tls_cert", tls_cert, "", NULL, "certificate chain (PEM)"),
+    STR("tls_key", tls_key, "", NULL, "private key (PEM)"),
+    STR("public_url", public_url, "", NULL, "base URL in replies; default: the request's Host"),
+    {"owner_key", MR_SET_STR, offsetof(struct mr_config, owner_key), "", 0, 0, NULL, true,
+     "the operator's API key; default: made at the first start"},
+    INT("threads", threads, "0", 0, 256, "event loops; 0 = one a CPU"),
+    INT("pool_threads", pool_threads, "8", 1, 256, "threads for work that may block"),
+    STR("log_format", log_format, "auto", "auto|json|text", "auto: text on a terminal, else json"),
+    STR("log_level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
+    BOOL("rate_limits", rate_limits, "true", "rate limits (budgets stay on)"),
+    BOOL("metering_sync", metering_sync, "false", "answer after the metering record is committed"),
+    INT("model_cache_mb", model_cache_mb, "4096", 16, 1 << 24, "memory for loaded models"),
+    INT("idle_unload_seconds", idle_unload_s, "900", 1, 1 << 30,
+        "an unused model with min_instances 0 leaves memory after this"),
+    INT("header_timeout_ms", header_timeout_ms, "10000", 100, 600000, "whole request head"),
+    INT("idle_timeout_ms", idle_timeout_ms, "75000", 100, 3600000, "keep-alive"),
+    INT("write_timeout_ms", write_timeout_ms, "30000", 100, 3600000, "no progress while sending"),
+    INT("drain_timeout_ms", drain_timeout_ms, "30000", 0, 3600000, "in-flight requests at SIGTERM"),
+    INT("body_min_rate", body_min_rate, "1024", 0, 1 << 30, "bytes a second of a request body"),
+    INT("conns_max", conns_max, "10000", 1, 1 << 20, "open connections"),
+    INT("conns_per_ip", conns_per_ip, "0", 0, 1 << 20, "per address; 0 = 1000, none on loopback"),
+    INT("header_max", header_max, "32768", 1024, 1 << 20, "bytes of a request head"),
+    INT("token_ttl_seconds", token_ttl_s, "86400", 60, 31536000, "life of a login token"),
+    NUM("price_compute_hour", price_compute_hour, "0.05", "USD an hour of model run time"),
+    NUM("price_storage_gb_month", price_storage_gb_month, "0.10", "USD a GB of models and month"),
+    NUM("price_network_gb", price_network_gb, "0.09", "USD a GB in and out"),
+    {NULL, MR_SET_STR, 0, NULL, 0, 0, NULL, false, NULL},
+};
+
+/* Names under MILLRACE_ that are not settings. */
+static const char *const other_env[] = {"URL",    "KEY", "CACHE",          "TEST_OUT",
+                                        "CONFIG", "ORT", "OWNER_KEY_FILE", NULL};
+
+static void *at(struct mr_config *c, const struct mr_setting *s) {
+    return (char *)c + s->offset;
+}
+
+static size_t distance(struct mr_str a, const char *b) {
+    size_t n = strlen(b), row[128];
+    if (a.n > 100 || n > 100)
+        return 1000;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diag = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t up = row[j], cost = diag + (a.p[i - 1] != b[j - 1]);
+            if (up + 1 < cost)
+                cost = up + 1;
+            if (row[j - 1] + 1 < cost)
+                cost = row[j - 1] + 1;
+            diag = up;
+            row[j] = cost;
+        }
+    }
+    return row[n];
+}
+
+static const struct mr_setting *find(struct mr_str key, struct mr_err *e) {
+    const struct mr_setting *nearest = mr_settings;
+    size_t best = 1000;
+    for (const struct mr_setting *s = mr_settings; s->key; s++) {
+        size_t d = distance(key, s->key);
+        if (!d)
+            return s;
+        if (d < best) {
+            best = d;
+            nearest = s;
+        }
+    }
+    mr_fail_field(e, MR_EFIELD, "config", "unknown setting '%.*s'; did you mean '%s'?",
+                  (int)(key.n > 60 ? 60 : key.n), key.p, nearest->key);
+    return NULL;
+}
+
+static bool choice_ok(const char *choices, struct mr_str v) {
+    struct mr_str rest = mr_str(choices);
+    while (rest.p)
+        if (mr_str_eq(mr_str_cut(&rest, '|'), v))
+            return true;
+    return false;
+}
+
+static int set_bool(const struct mr_setting *s, bool *out, struct mr_str v, struct mr_err *e) {
+    static const char *const yes[] = {"true", "on", "yes", "1"}, *const no[] = {"false", "off",
+                                                                                "no", "0"};
+    for (size_t i = 0; i < 4; i++) {
+        if (mr_str_is(v, yes[i]) || mr_str_is(v, no[i])) {
+            *out = mr_str_is(v, yes[i]);
+            return 0;
+        }
+    }
+    return mr_fail_field(e, MR_EFIELD, s->key, "%s must be true or false", s->key);
+}
+
+static int set_str(const struct mr_setting *s, char **out, struct mr_str v, struct mr_err *e) {
+    if (s->choices && !choice_ok(s->choices, v))
+        return mr_fail_field(e, MR_EFIELD, s->key, "%s must be one of %s", s->key, s->choices);
+    char *copy = mr_strndup(v.p, v.n);
+    if (!copy)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    mr_free(*out);
+    *out = copy;
+    return 0;
+}
+
+static int add_listen(struct mr_config *c, const struct mr_setting *s, struct mr_str v, bool fresh,
+                      struct mr_err *e) {
+    if (fresh) {
+        while (c->n_listen > 0) {
+            mr_free(c->listen[--c->n_listen]);
+            c->listen[c->n_listen] = NULL;
+        }
+    }
+    if (c->n_listen == MR_LISTEN_MAX)
+        return mr_fail_field(e, MR_EFIELD, s->key, "at most %d listeners", MR_LISTEN_MAX);
+    int rc = set_str(s, &c->listen[c->n_listen], v, e);
+    if (!rc)
+        c->n_listen++;
+    return rc;
+}
+
+int mr_config_set(struct mr_config *c, struct mr_str key, struct mr_str value, bool fresh,
+                  struct mr_err *e) {
+    const struct mr_setting *s = find(key, e);
+    if (!s)
+        return MR_EFIELD;
+    double num;
+    switch (s->kind) {
+    case MR_SET_STR:
+        return set_str(s, at(c, s), value, e);
+    case MR_SET_BOOL:
+        return set_bool(s, at(c, s), value, e);
+    case MR_SET_LIST:
+        return add_listen(c, s, value, fresh, e);
+    case MR_SET_INT:
+        if (!mr_str_i64(value, (int64_t)s->min, (int64_t)s->max, at(c, s)))
+            return mr_fail_field(e, MR_EFIELD, s->key,
+                                 "%s must be a whole number from %.0f to %.0f", s->key, s->min,
+                                 s->max);
+        return 0;
+    case MR_SET_NUM:
+        if (!mr_f64_parse(value, &num) || num < s->min || num > s->max)
+            return mr_fail_field(e, MR_EFIELD, s->key, "%s must be a number from %g to %g", s->key,
+                                 s->min, s->max);
+        *(double *)at(c, s) = num;
+        return 0;
+    }
+    return mr_fail(e, MR_EINTERNAL, "setting of an unknown kind");
+}
+
+void mr_config_defaults(struct mr_config *c) {
+    *c = (struct mr_config){0};
+    for (const struct mr_setting *s = mr_settings; s->key; s++)
+        mr_config_set(c, mr_str(s->key), mr_str(s->def), true, NULL);
+}
+
+void mr_config_release(struct mr_config *c) {
+    for (const struct mr_setting *s = mr_settings; s->key; s++)
+        if (s->kind == MR_SET_STR)
+            mr_free(*(char **)at(c, s));
+    while (c->n_listen > 0)
+        mr_free(c->listen[--c->n_listen]);
+    *c = (struct mr_config){0};
+}
+
+/* --- millrace.toml ----------------------------------------------------------------------- */
+
+/* A quoted string's end, or NULL; no escapes but \" and \\ are needed for paths and keys. */
+static int unquote(struct mr_str *v, char out[1024], struct mr_str *ret, struct mr_err *e) {
+    size_t n = 0, i = 1;
+    char quote = v->p[0];
+    for (; i < v->n && v->p[i] != quote; i++) {
+        char ch = v->p[i];
+        if (ch == '\\' && quote == '"' && i + 1 < v->n)
+            ch = v->p[++i];
+        if (n == 1023)
+            return mr_fail(e, MR_ETOOBIG, "a string is longer than 1023 bytes");
+        out[n++] = ch;
+    }
+    if (i >= v->n)
+        return mr_fail(e, MR_EINVAL, "a string does not end");
+    *ret = mr_strn(out, n);
+    *v = mr_str_trim(mr_strn(v->p + i + 1, v->n - i - 1));
+    return 0;
+}
+
+static int set_array(struct mr_config *c, struct mr_str key, struct mr_str v, struct mr_err *e) {
+    char tmp[1024];
+    struct mr_str item;
+    bool fresh = true;
+    v = mr_str_trim(mr_strn(v.p + 1, v.n - 1));
+    while (v.n && v.p[0] != ']') {
+        if (v.p[0] != '"' && v.p[0] != '\'')
+            return mr_fail(e, MR_EINVAL, "an array may hold strings only");
+        int rc = unquote(&v, tmp, &item, e);
+        if (!rc)
+            rc = mr_config_set(c, key, item, fresh, e);
+        if (rc)
+            return rc;
+        fresh = false;
+        if (v.n && v.p[0] == ',')
+            v = mr_str_trim(mr_strn(v.p + 1, v.n - 1));
+    }
+    return v.n ? 0 : mr_fail(e, MR_EINVAL, "an array does not end on its line");
+}
+
+static int set_line(struct mr_config *c, const char *table, struct mr_str line, struct mr_err *e) {
+    char joined[256], tmp[1024];
+    struct mr_str value = line, text;
+    struct mr_str key = mr_str_trim(mr_str_cut(&value, '='));
+    if (!value.p)
+        return mr_fail(e, MR_EINVAL, "expected key = value");
+    int n = snprintf(joined, sizeof joined, "%s%s%.*s", table, *table ? "_" : "",
+                     (int)(key.n > 100 ? 100 : key.n), key.p);
+    key = mr_strn(joined, (size_t)n);
+    value = mr_str_trim(value);
+    if (!value.n)
+        return mr_fail(e, MR_EINVAL, "expected a value after '='");
+    if (value.p[0] == '[')
+        return set_array(c, key, value, e);
+    if (value.p[0] == '"' || value.p[0] == '\'') {
+        int rc = unquote(&value, tmp, &text, e);
+        if (rc)
+            return rc;
+        if (value.n && value.p[0] != '#')
+            return mr_fail(e, MR_EINVAL, "unexpected text after the string");
+        return mr_config_set(c, key, text, true, e);
+    }
+    return mr_config_set(c, key, mr_str_trim(mr_str_cut(&value, '#')), true, e);
+}
+
+int mr_config_file(struct mr_config *c, const char *path, struct mr_err *e) {
+    MR_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    MR_CLEANUP(mr_buf_release) struct mr_buf b;
+    mr_buf_init(&b, FILE_MAX_BYTES);
+    if (fd < 0)
+        return mr_fail_errno(e, path);
+    for (;;) {
+        char *p = mr_buf_reserve(&b, 4096);
+        ssize_t n = p ? read(fd, p, 4096) : -1;
+        if (n < 0)
+            return mr_fail(e, p ? MR_EIO : MR_ETOOBIG, "%s cannot be read", path);
+        if (!n)
+            break;
+        b.n += (size_t)n;
+    }
+    struct mr_str rest = mr_buf_view(&b);
+    char table[64] = "";
+    for (int number = 1; rest.p; number++) {
+        struct mr_str line = mr_str_cut(&rest, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        line = mr_str_trim(line);
+        if (!line.n || line.p[0] == '#')
+            continue;
+        struct mr_err le;
+        int rc = 0;
+        if (line.p[0] == '[' && line.p[line.n - 1] == ']' && line.n < sizeof table)
+            snprintf(table, sizeof table, "%.*s", (int)line.n - 2, line.p + 1);
+        else
+            rc = set_line(c, table, line, &le);
+        if (rc)
+            return mr_fail(e, rc, "%s, line %d: %s", path, number, le.msg);
+    }
+    return 0;
+}
+
+int mr_config_env(struct mr_config *c, char **env, struct mr_err *e) {
+    for (; *env; env++) {
+        struct mr_str value = mr_str(*env);
+        if (!mr_str_starts(value, MR_LIT("MILLRACE_")))
+            continue;
+        value = mr_strn(value.p + 9, value.n - 9);
+        struct mr_str name = mr_str_cut(&value, '=');
+        char lower[64];
+        bool other = name.n >= sizeof lower || !value.p;
+        for (size_t i = 0; other_env[i] && !other; i++)
+            other = mr_str_is(name, other_env[i]);
+        if (other)
+            continue;
+        for (size_t i = 0; i < name.n; i++)
+            lower[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] + 32 : name.p[i]);
+        struct mr_err le;
+        int rc = 0;
+        bool fresh = true;
+        struct mr_str key = mr_strn(lower, name.n);
+        if (mr_str_is(key, "listen")) {
+            while (value.p && !rc) {
+                rc = mr_config_set(c, key, mr_str_trim(mr_str_cut(&value, ',')), fresh, &le);
+                fresh = false;
+            }
+        } else
+            rc = mr_config_set(c, key, value, true, &le);
+        if (rc)
+            return mr_fail(e, rc, "environment MILLRACE_%.*s: %s", (int)name.n, name.p, le.msg);
+    }
+    return 0;
+}
+
+static void print_value(const struct mr_config *c, const struct mr_setting *s, struct mr_buf *out) {
+    const void *v = (const char *)c + s->offset;
+    switch (s->kind) {
+    case MR_SET_STR: {
+        const char *text = *(char *const *)v;
+        mr_buf_json(out, s->secret && text && *text ? MR_LIT("(set)") : mr_str(text ? text : ""));
+        break;
+    }
+    case MR_SET_INT:
+        mr_buf_i64(out, *(const int64_t *)v);
+        break;
+    case MR_SET_BOOL:
+        mr_buf_cstr(out, *(const bool *)v ? "true" : "false");
+        break;
+    case MR_SET_NUM:
+        mr_buf_f64(out, *(const double *)v);
+        break;
+    case MR_SET_LIST:
+        mr_buf_char(out, '[');
+        for (int64_t i = 0; i < c->n_listen; i++) {
+            if (i)
+                mr_buf_cstr(out, ", ");
+            mr_buf_json(out, mr_str(c->listen[i]));
+        }
+        mr_buf_char(out, ']');
+        break;
+    }
+}
+
+void mr_config_print(const struct mr_config *c, struct mr_buf *out) {
+    for (const struct mr_setting *s = mr_settings; s->key; s++) {
+        mr_buf_fmt(out, "# %s\n%s = ", s->help, s->key);
+        print_value(c, s, out);
+        mr_buf_char(out, '\n');
+    }
+}

@@ -1,0 +1,61 @@
+/* Settings: one table row each (config.c). Precedence: flags > MILLRACE_* environment >
+ * millrace.toml > defaults. An unknown key is an error naming the nearest one. */
+#ifndef MR_CORE_CONFIG_H
+#define MR_CORE_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MR_LISTEN_MAX 8
+
+struct mr_config {
+    char *data_dir;
+    char *listen[MR_LISTEN_MAX];
+    int64_t n_listen;
+    char *tls_cert, *tls_key;
+    char *public_url;
+    char *owner_key;
+    int64_t threads, pool_threads;
+    char *log_format, *log_level; /* auto | json | text; debug … error */
+    bool rate_limits;
+    bool metering_sync;
+    int64_t model_cache_mb, idle_unload_s;
+    int64_t header_timeout_ms, idle_timeout_ms, write_timeout_ms, drain_timeout_ms;
+    int64_t body_min_rate, conns_max, conns_per_ip, header_max;
+    int64_t token_ttl_s;
+    double price_compute_hour, price_storage_gb_month, price_network_gb;
+};
+
+enum mr_setting_kind { MR_SET_STR, MR_SET_INT, MR_SET_BOOL, MR_SET_NUM, MR_SET_LIST };
+
+struct mr_setting {
+    const char *key; /* "log_format"; flag --log-format, environment MILLRACE_LOG_FORMAT */
+    enum mr_setting_kind kind;
+    size_t offset;
+    const char *def;
+    double min, max;     /* numbers */
+    const char *choices; /* "a|b|c", or NULL */
+    bool secret;
+    const char *help;
+};
+extern const struct mr_setting mr_settings[]; /* key NULL ends it */
+
+void mr_config_defaults(struct mr_config *c);
+void mr_config_release(struct mr_config *c);
+/* One setting from text. MR_EFIELD naming the key and, for an unknown one, the nearest. A list
+ * setting collects; its first value from a stronger source replaces weaker ones (`fresh`). */
+int mr_config_set(struct mr_config *c, struct mr_str key, struct mr_str value, bool fresh,
+                  struct mr_err *e);
+/* key = value lines of a TOML file (strings, numbers, true/false, arrays of strings, comments, and
+ * [tables] whose name is joined to the key by "_"). */
+int mr_config_file(struct mr_config *c, const char *path, struct mr_err *e);
+/* Every MILLRACE_<KEY>; other MILLRACE_ names are left alone when listed in config.c. */
+int mr_config_env(struct mr_config *c, char **env, struct mr_err *e);
+/* All settings as TOML; secrets read "(set)". */
+void mr_config_print(const struct mr_config *c, struct mr_buf *out);
+
+#endif
