@@ -1,0 +1,11 @@
+#include "cli/cli.h"
+#include "engine/intake.h"
+
+#include <string.h>
+
+int main(int argc, char **argv) {
+    /* The server re-runs itself for work on untrusted bytes. */
+    if (argc > 1 && !strcmp(argv[1], "__intake"))
+        return mr_intake_child_main();
+    return mr_cli_main(argc, argv);
+}
