@@ -1,0 +1,57 @@
+"""Seed 001, Health & Status; probes, Prometheus, OpenAPI, documentation; error shape."""
+import shutil
+import subprocess
+
+import pytest
+
+
+def test_root_status_and_health(anonymous):
+    root = anonymous.get("/").json()
+    assert root["status"] == "healthy" and root["message"] == "Welcome to ServeML API" and root["version"] == "1.0.0"
+    status = anonymous.get("/api/v1/status").json()
+    assert status == {"api": "operational", "deployments": "operational", "predictions": "operational",
+                      "database": "operational", "storage": "operational", "issues": []}
+    assert anonymous.get("/health").json()["status"] == "healthy"
+    for probe in ("/livez", "/readyz", "/healthz"):
+        assert anonymous.get(probe).json() == {"status": "ok"}
+
+
+def test_prometheus_text_passes_promtool(anonymous, iris):
+    user, dep = iris
+    user.predict(dep, [5.1, 3.5, 1.4, 0.2])
+    text = anonymous.get("/metrics").text
+    assert 'millrace_http_request_duration_seconds_bucket' in text and 'le="+Inf"' in text
+    tool = shutil.which("promtool")
+    if not tool:
+        pytest.skip("promtool is not installed")
+    run = subprocess.run([tool, "check", "metrics"], input=text.encode(), capture_output=True)
+    assert run.returncode == 0, run.stderr.decode() + run.stdout.decode()
+
+
+def test_openapi_and_offline_docs(anonymous, spec):
+    doc = anonymous.get("/openapi.json").json()
+    assert doc["openapi"].startswith("3.1") and set(doc["paths"]) == set(spec.doc["paths"])
+    page = anonymous.get("/docs").text
+    assert "swagger-ui-bundle.js" in page and "http://" not in page and "https://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "docs.js"):
+        r = anonymous.get("/docs/" + asset)
+        assert r.status == 200 and len(r.body) > 50
+    assert anonymous.get("/docs/nothing.js").status == 404
+
+
+def test_errors_have_the_seed_shape(anonymous):
+    r = anonymous.get("/api/v1/nowhere")
+    assert r.status == 404
+    assert set(r.json()) == {"error", "request_id"} and r.json()["error"]["code"] == "NOT_FOUND"
+    r = anonymous.request("PUT", "/api/v1/auth/login")
+    assert r.status == 405 and "POST" in r.headers["allow"]
+    r = anonymous.get("/api/v1/auth/me", headers={"X-Request-Id": "abc-123"})
+    assert r.headers["x-request-id"] == "abc-123" and r.json()["request_id"] == "abc-123"
+    r = anonymous.get("//api//v1/status")
+    assert r.status == 200
+
+
+def test_every_reply_carries_rate_limit_headers(anonymous, user):
+    for r in (anonymous.get("/api/v1/auth/me"), user.get("/api/v1/deployments"), anonymous.get("/api/v1/status")):
+        for name in ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"):
+            assert int(r.headers[name]) >= 0
