@@ -291,8 +291,11 @@ static int take_in(struct job *j, struct mr_err *e) {
     if (!rc) {
         if (found.kind == MR_ENGINE_ONNX)
             j->program.blob = j->source; /* ONNX Runtime reads the file itself */
-        else
-            rc = mr_blob_commit(out, &j->program.blob, e);
+        else {
+            rc = mr_blob_rescan(out, e); /* the child wrote it, not us */
+            if (!rc)
+                rc = mr_blob_commit(out, &j->program.blob, e);
+        }
     }
     mr_blob_writer_free(out);
     if (fd >= 0)
@@ -429,6 +432,23 @@ static void wait_done(struct job *j) {
     pthread_mutex_unlock(&j->lock);
 }
 
+/* What is wrong with the file is one kind of failure, whatever step found it; what is wrong with
+ * the server stays what it is. */
+static int outcome_error(const struct job *j, struct mr_err *e) {
+    switch (j->rc) {
+    case MR_ENOMEM:
+    case MR_EIO:
+    case MR_ENOSPC:
+    case MR_EUNAVAIL:
+    case MR_EINTERNAL:
+        if (e)
+            *e = j->err;
+        return j->rc;
+    default:
+        return mr_fail(e, MR_EREFUSED, "%s", j->err.msg);
+    }
+}
+
 int mr_deploy(struct mr_deployments *d, const struct mr_principal *who, struct mr_deploy *in,
               struct mr_arena *arena, struct mr_deployment *ret, bool *ret_replayed,
               struct mr_err *e) {
@@ -458,11 +478,8 @@ int mr_deploy(struct mr_deployments *d, const struct mr_principal *who, struct m
         ret->error = mr_strn(NULL, 0);
         ret->framework = mr_strn(NULL, 0);
         *ret_replayed = j->replayed;
-        if (done && j->rc) {
-            rc = j->rc;
-            if (e)
-                *e = j->err;
-        }
+        if (done && j->rc)
+            rc = outcome_error(j, e);
     }
     job_unref(j);
     return rc;

@@ -28,6 +28,8 @@ int mr_blob_write(struct mr_blob_writer *w, const void *p, size_t n, struct mr_e
 uint64_t mr_blob_written(const struct mr_blob_writer *w);
 /* The descriptor behind the writer, readable and seekable (for intake before commit). */
 int mr_blob_writer_fd(const struct mr_blob_writer *w);
+/* After someone else wrote through that descriptor: takes size and hash from what is there now. */
+int mr_blob_rescan(struct mr_blob_writer *w, struct mr_err *e);
 int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e);
 void mr_blob_writer_free(struct mr_blob_writer *w); /* after commit too; NULL is fine */
 

@@ -69,6 +69,26 @@ int mr_blob_write(struct mr_blob_writer *w, const void *p, size_t n, struct mr_e
     return 0;
 }
 
+int mr_blob_rescan(struct mr_blob_writer *w, struct mr_err *e) {
+    char buf[65536];
+    uint8_t ignored[MR_SHA256_LEN];
+    mr_sha256_end(w->sha, ignored);
+    w->n = 0;
+    for (;;) {
+        ssize_t k = pread(w->fd, buf, sizeof buf, (off_t)w->n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0) {
+            w->broken = true;
+            return mr_fail_errno(e, "cannot read the blob back");
+        }
+        if (k == 0)
+            return 0;
+        mr_sha256_add(w->sha, buf, (size_t)k);
+        w->n += (uint64_t)k;
+    }
+}
+
 uint64_t mr_blob_written(const struct mr_blob_writer *w) {
     return w->n;
 }
