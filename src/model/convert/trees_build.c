@@ -210,31 +210,3 @@ uint32_t mr_tb_op(struct mr_tree_builder *tb, struct mr_convert *c, uint32_t in,
     mr_build_op(c->b, MR_OP_TREES, &in, 1, out, &b);
     return out;
 }
-
-uint32_t mr_tree_link(struct mr_convert *c, uint32_t in, uint32_t link, double scale,
-                      uint32_t width) {
-    uint32_t out = mr_build_slot(c->b, MR_SLOT_DENSE, width);
-    struct mr_blob b;
-    mr_blob_begin(c->b, &b, sizeof(struct mr_p_link));
-    *(struct mr_p_link *)mr_blob_head(&b) = (struct mr_p_link){.link = link, .scale = scale};
-    mr_build_op(c->b, MR_OP_LINK, &in, 1, out, &b);
-    return out;
-}
-
-uint32_t mr_tree_argmax(struct mr_convert *c, uint32_t in) {
-    uint32_t out = mr_build_slot(c->b, MR_SLOT_DENSE, 1);
-    struct mr_blob b;
-    mr_blob_begin(c->b, &b, sizeof(struct mr_p_argmax));
-    mr_build_op(c->b, MR_OP_ARGMAX, &in, 1, out, &b);
-    return out;
-}
-
-uint32_t mr_tree_threshold(struct mr_convert *c, uint32_t in, double t, bool or_equal) {
-    uint32_t out = mr_build_slot(c->b, MR_SLOT_DENSE, 1);
-    struct mr_blob b;
-    mr_blob_begin(c->b, &b, sizeof(struct mr_p_threshold));
-    *(struct mr_p_threshold *)mr_blob_head(&b) =
-        (struct mr_p_threshold){.t = t, .or_equal = or_equal};
-    mr_build_op(c->b, MR_OP_THRESHOLD, &in, 1, out, &b);
-    return out;
-}

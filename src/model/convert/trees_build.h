@@ -49,5 +49,14 @@ uint32_t mr_tree_link(struct mr_convert *c, uint32_t in, uint32_t link, double s
                       uint32_t width);
 uint32_t mr_tree_argmax(struct mr_convert *c, uint32_t in);
 uint32_t mr_tree_threshold(struct mr_convert *c, uint32_t in, double t, bool or_equal);
+/* Steps of MR_OP_AFFINE with one constant for all columns; NULL leaves a step out. */
+uint32_t mr_tree_affine(struct mr_convert *c, uint32_t in, const double *shift, const double *scale,
+                        bool divide, const double *lo, const double *hi);
+/* (sum of w[i] * slot[i]) / divisor over any number of slots of one width; w NULL = all 1. */
+uint32_t mr_tree_mean(struct mr_convert *c, const uint32_t *slot, size_t n, const double *w,
+                      double divisor);
+/* Columns of a slot; cols NULL = at, at + 1, … */
+uint32_t mr_tree_select(struct mr_convert *c, uint32_t in, const uint32_t *cols, uint32_t at,
+                        uint32_t n);
 
 #endif

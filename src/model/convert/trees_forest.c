@@ -3,8 +3,6 @@
 #include "model/convert/trees_sklearn.h"
 
 #include "base/cleanup.h"
-#include "model/op_ids.h"
-#include "model/ops/params.h"
 
 #define MAX_OUTPUTS 64
 
@@ -86,27 +84,12 @@ static int add_tree(struct mr_convert *c, const struct forest *f, const struct m
     return r ? r : mr_tb_add(tb, &t.src, 0, e);
 }
 
-static uint32_t part(struct mr_convert *c, uint32_t slot, uint32_t at, uint32_t n) {
-    if (at == 0 && n == mr_build_slot_width(c->b, slot))
-        return slot;
-    uint32_t out = mr_build_slot(c->b, MR_SLOT_DENSE, n);
-    uint32_t *cols = mr_arena_array(c->arena, n, sizeof *cols);
-    struct mr_blob b;
-    mr_blob_begin(c->b, &b, sizeof(struct mr_p_select));
-    for (uint32_t i = 0; cols && i < n; i++)
-        cols[i] = at + i;
-    struct mr_ref r = mr_blob_u32(&b, cols, cols ? n : 0);
-    ((struct mr_p_select *)mr_blob_head(&b))->cols = r;
-    mr_build_op(c->b, MR_OP_SELECT, &slot, 1, out, &b);
-    return out;
-}
-
 static int outputs(struct mr_convert *c, const struct forest *f, uint32_t slot,
                    struct mr_estimator_out *ret, struct mr_err *e) {
     ret->task = f->classify ? MR_TASK_CLASSIFY : MR_TASK_REGRESS;
     ret->n_outputs = f->n_outputs;
     for (uint32_t k = 0, at = 0; k < f->n_outputs; at += f->n_classes[k], k++) {
-        uint32_t s = part(c, slot, at, f->n_classes[k]);
+        uint32_t s = mr_tree_select(c, slot, NULL, at, f->n_classes[k]);
         if (!f->classify) {
             ret->out[k] = (struct mr_build_output){.pred_slot = s, .proba_slot = UINT32_MAX};
             continue;

@@ -42,6 +42,10 @@ static double one(uint32_t link, double x) {
         return x * fabs(x);
     case MR_LINK_NEGATE:
         return -x;
+    case MR_LINK_ROUND_F32:
+        return (float)x;
+    case MR_LINK_LOGIT:
+        return log(x / (1 - x));
     case MR_LINK_EXP2:
         return pow(2, x);
     case MR_LINK_SQRT:
