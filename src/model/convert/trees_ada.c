@@ -40,8 +40,7 @@ static int read_ada(struct mr_convert *c, const struct mr_pk *obj, struct ada *a
             return mr_fail(e, MR_EUNSUPPORTED,
                            "AdaBoost over %.*s; only decision trees have a native reader. Export "
                            "the model to ONNX",
-                           (int)mr_pk_class_short(a->tree[i]).n,
-                           mr_pk_class_short(a->tree[i]).p);
+                           (int)mr_pk_class_short(a->tree[i]).n, mr_pk_class_short(a->tree[i]).p);
     mr_pk_str(mr_pk_attr(obj, "algorithm"), &algorithm);
     a->real = mr_str_is(algorithm, "SAMME.R");
     a->n_classes = (uint32_t)mr_pk_len(mr_pk_attr(obj, "classes_"));

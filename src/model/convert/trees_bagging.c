@@ -158,7 +158,8 @@ int mr_conv_bagging(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     return 0;
 }
 
-/* --- IsolationForest --------------------------------------------------------------------------- */
+/* --- IsolationForest ---------------------------------------------------------------------------
+ */
 
 /* Mean depth of an unsuccessful search in a tree of n samples (Liu, Ting, Zhou 2008, eq. 1). */
 static double average_path(double n) {

@@ -2,6 +2,7 @@
  * order. Losses before scikit-learn 1.4 live in _gb_losses, later ones in _loss. */
 #include "base/cleanup.h"
 #include "model/convert/trees_sklearn.h"
+#include "model/ops/params.h"
 
 #include <float.h>
 #include <math.h>
@@ -104,6 +105,14 @@ static int init_model(struct mr_convert *c, struct gb *g, uint32_t in, uint32_t 
     struct mr_estimator_out *o = mr_arena_zalloc(c->arena, sizeof *o);
     if (!o)
         return mr_fail(e, MR_ENOMEM, "out of memory");
+    struct mr_str name = mr_pk_class_short(g->init);
+    bool forest =
+        mr_str_starts(name, MR_LIT("RandomForest")) || mr_str_starts(name, MR_LIT("ExtraTrees"));
+    if (!mr_sk_is_tree(g->init) && !forest)
+        return mr_fail(e, MR_EUNSUPPORTED,
+                       "gradient boosting that starts from a fitted %.*s: the library evaluates it "
+                       "in single precision, which is not reproduced. Export the model to ONNX",
+                       (int)name.n, name.p ? name.p : "");
     uint32_t x = mr_tree_link(c, in, MR_LINK_ROUND_F32, 1, mr_build_slot_width(c->b, in));
     int r = mr_convert_estimator(c, g->init, x, o, e);
     if (r)
@@ -116,7 +125,7 @@ static int init_model(struct mr_convert *c, struct gb *g, uint32_t in, uint32_t 
         mr_build_slot_width(c->b, o->out[0].proba_slot) != 2)
         return mr_fail(e, MR_EUNSUPPORTED,
                        "gradient boosting over several classes that starts from a fitted %.*s",
-                       (int)mr_pk_class_short(g->init).n, mr_pk_class_short(g->init).p);
+                       (int)name.n, name.p);
     double lo = g->eps, hi = 1 - g->eps, half = 0.5;
     uint32_t p = mr_tree_select(c, o->out[0].proba_slot, NULL, 1, 1);
     p = mr_tree_affine(c, p, NULL, NULL, false, &lo, &hi);
@@ -193,8 +202,8 @@ int mr_conv_gradient(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     uint32_t proba = g.loss == GB_BINARY
                          ? mr_tree_link(c, raw, MR_LINK_SIGMOID_PAIR, g.exponential ? 2 : 1, 2)
                          : mr_tree_link(c, raw, MR_LINK_SOFTMAX, 1, g.k);
-    uint32_t pred = g.loss == GB_BINARY ? mr_tree_threshold(c, raw, 0, !g.old)
-                                        : mr_tree_argmax(c, raw);
+    uint32_t pred =
+        g.loss == GB_BINARY ? mr_tree_threshold(c, raw, 0, !g.old) : mr_tree_argmax(c, raw);
     return mr_sk_class_output(c, mr_pk_attr(obj, "classes_"), pred, proba, g.n_classes,
                               &ret->out[0], e);
 }

@@ -13,7 +13,8 @@ struct hist {
     bool classify;
 };
 
-/* --- column preparation ------------------------------------------------------------------------ */
+/* --- column preparation ------------------------------------------------------------------------
+ */
 
 static const struct mr_pk *item(const struct mr_pk *seq, size_t i) {
     struct mr_pk *const *v;
@@ -63,7 +64,8 @@ static int preprocess(struct mr_convert *c, const struct mr_pk *pre, uint32_t in
     return 0;
 }
 
-/* --- trees ------------------------------------------------------------------------------------- */
+/* --- trees -------------------------------------------------------------------------------------
+ */
 
 static int known_bits(struct mr_convert *c, const struct hist *h, int64_t feature, uint32_t *bits,
                       struct mr_err *e) {

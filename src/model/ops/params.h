@@ -67,8 +67,8 @@ enum mr_link {
     MR_LINK_EXP_NORMALIZE = 16,   /* exp(x - logsumexp(x)): the naive Bayes way to normalise */
     MR_LINK_ROW_SUM_UNIFORM = 17, /* as ROW_SUM; a sum of 0 gives 1 / width everywhere */
     MR_LINK_EXP2 = 18,            /* 2 to the power x */
-    MR_LINK_ROUND_F32 = 19, /* to the nearest float */
-    MR_LINK_LOGIT = 20, /* log(x / (1 - x)) */
+    MR_LINK_ROUND_F32 = 19,       /* to the nearest float */
+    MR_LINK_LOGIT = 20,           /* log(x / (1 - x)) */
     MR_LINK_COUNT_
 };
 struct mr_p_link {
