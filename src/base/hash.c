@@ -5,7 +5,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <pthread.h>
 
 struct mr_sha256 {
@@ -44,10 +44,68 @@ void mr_sha256(struct mr_str s, uint8_t out[MR_SHA256_LEN]) {
     EVP_Digest(s.n ? s.p : "", s.n, out, NULL, EVP_sha256(), NULL);
 }
 
+/* Keying costs more than a short message, so each thread keeps the context of its last key. */
+struct hmac {
+    EVP_MAC_CTX *ctx;
+    size_t n;
+    uint8_t key[128];
+};
+
+static pthread_key_t hmac_slot;
+static pthread_once_t hmac_once = PTHREAD_ONCE_INIT;
+static bool hmac_ok;
+
+static void hmac_free(void *p) {
+    struct hmac *h = p;
+    EVP_MAC_CTX_free(h->ctx);
+    OPENSSL_cleanse(h->key, sizeof h->key);
+    mr_free(h);
+}
+static void hmac_make_slot(void) {
+    hmac_ok = pthread_key_create(&hmac_slot, hmac_free) == 0;
+}
+
+/* This thread's context, not keyed yet when fresh; NULL when it cannot be had. */
+static struct hmac *hmac_get(void) {
+    pthread_once(&hmac_once, hmac_make_slot);
+    struct hmac *h = hmac_ok ? pthread_getspecific(hmac_slot) : NULL;
+    if (h || !hmac_ok)
+        return h;
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    h = mr_calloc(1, sizeof *h);
+    if (h && mac)
+        h->ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    if (!h || !h->ctx || pthread_setspecific(hmac_slot, h)) {
+        if (h)
+            hmac_free(h);
+        return NULL;
+    }
+    return h;
+}
+
+static bool hmac_key(struct hmac *h, struct mr_str key) {
+    if (key.n && key.n == h->n && CRYPTO_memcmp(key.p, h->key, key.n) == 0)
+        return EVP_MAC_init(h->ctx, NULL, 0, NULL) == 1;
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
+                                 OSSL_PARAM_construct_end()};
+    h->n = 0;
+    if (EVP_MAC_init(h->ctx, (const unsigned char *)(key.n ? key.p : ""), key.n, params) != 1)
+        return false;
+    if (key.n <= sizeof h->key) {
+        memcpy(h->key, key.n ? key.p : "", key.n);
+        h->n = key.n;
+    }
+    return true;
+}
+
 bool mr_hmac_sha256(struct mr_str key, struct mr_str msg, uint8_t out[MR_SHA256_LEN]) {
     size_t n = 0;
-    return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key.p, key.n, (const unsigned char *)msg.p,
-                     msg.n, out, MR_SHA256_LEN, &n) != NULL;
+    struct hmac *h = hmac_get();
+    return h && hmac_key(h, key) &&
+           EVP_MAC_update(h->ctx, (const unsigned char *)(msg.n ? msg.p : ""), msg.n) == 1 &&
+           EVP_MAC_final(h->ctx, out, &n, MR_SHA256_LEN) == 1 && n == MR_SHA256_LEN;
 }
 
 bool mr_equal_ct(const void *a, const void *b, size_t n) {
