@@ -5,8 +5,8 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define BUF_MAX     (256u << 10)
