@@ -99,6 +99,14 @@ bool mr_utf8_valid(struct mr_str s) {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
     while (i < s.n) {
+        uint64_t word;
+        if (s.n - i >= sizeof word) { /* eight ASCII bytes at once */
+            memcpy(&word, p + i, sizeof word);
+            if (!(word & 0x8080808080808080u)) {
+                i += sizeof word;
+                continue;
+            }
+        }
         size_t len = utf8_len(p + i, s.n - i);
         if (!len)
             return false;

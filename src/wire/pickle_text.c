@@ -206,6 +206,16 @@ int mr_pkv_latin1(struct mr_pk_vm *vm, struct mr_str s, struct mr_str *ret) {
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
         uint8_t c = (uint8_t)s.p[i];
+        uint64_t word;
+        if (s.n - i >= sizeof word) { /* eight ASCII bytes at once; the output is never longer */
+            memcpy(&word, s.p + i, sizeof word);
+            if (!(word & 0x8080808080808080u)) {
+                memcpy(out + n, &word, sizeof word);
+                n += sizeof word;
+                i += sizeof word - 1;
+                continue;
+            }
+        }
         if (c < 0x80) {
             out[n++] = c;
         } else if ((c == 0xc2 || c == 0xc3) && i + 1 < s.n) {

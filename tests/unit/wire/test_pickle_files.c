@@ -169,6 +169,29 @@ MR_TEST(every_cut_is_refused) {
     }
 }
 
+/* The Nth allocation fails, for every N: an error comes back and nothing leaks. */
+MR_TEST(out_of_memory_is_an_error) {
+    static const char *const names[] = {"objects.p2.pkl", "arrays.joblib", "arrays.zlib.joblib",
+                                        "plain.p0.pkl"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct test_file f;
+        mr_pickle_free(load(names[i], &f));
+        int rc = MR_ENOMEM;
+        size_t nth = 0;
+        while (rc && nth < 1000) {
+            struct mr_pk_doc *d = NULL;
+            struct mr_err e = {0};
+            mr_alloc_fail_at(++nth);
+            rc = mr_pickle_load(f.p, f.n, NULL, &d, &e);
+            mr_alloc_fail_at(0);
+            CHECK(rc == 0 || (rc == MR_ENOMEM && e.msg[0]));
+            mr_pickle_free(d);
+        }
+        CHECK(rc == 0 && nth > 4);
+        test_file_free(&f);
+    }
+}
+
 MR_TEST(npz_archives_are_known) {
     struct test_file f = test_file_read(DATA "arrays.npz");
     struct mr_zip z;
@@ -220,4 +243,5 @@ MR_TEST(golden_models_are_read) {
 
 MR_TEST_MAIN(CASE(arrays_of_every_protocol_and_compression), CASE(plain_values_of_every_protocol),
              CASE(objects_of_every_protocol), CASE(views_convert_what_fits),
-             CASE(every_cut_is_refused), CASE(npz_archives_are_known), CASE(golden_models_are_read))
+             CASE(every_cut_is_refused), CASE(out_of_memory_is_an_error),
+             CASE(npz_archives_are_known), CASE(golden_models_are_read))
