@@ -119,11 +119,12 @@ MR_EST(mr_compose_pipeline_est) {
             return MR_EUNSUPPORTED;
         predicts = row->estimator != NULL;
     }
-    rc = steps(c, list, predicts ? n - 1 : n, &f, &in, e);
+    uint32_t out = in;
+    rc = steps(c, list, predicts ? n - 1 : n, &f, &out, e);
     if (rc)
         return rc;
     if (predicts)
-        return last_estimator(c, last, &f, in, ret, e);
+        return last_estimator(c, last, &f, out, ret, e);
     *ret = (struct mr_estimator_out){.task = MR_TASK_TRANSFORM,
                                      .n_outputs = 1,
                                      .decision_slot = UINT32_MAX,
@@ -149,7 +150,8 @@ MR_EST(mr_compose_search_est) {
         return MR_EUNSUPPORTED;
     if (row->estimator)
         return mr_convert_estimator(c, best, in, ret, e);
-    rc = mr_convert_transform(c, best, in, &in, e);
+    uint32_t out;
+    rc = mr_convert_transform(c, best, in, &out, e);
     if (rc)
         return rc;
     *ret = (struct mr_estimator_out){.task = MR_TASK_TRANSFORM,

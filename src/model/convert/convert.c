@@ -1,6 +1,7 @@
 #include "model/convert/convert.h"
 
 #include "model/convert/root.h"
+#include "model/convert/steps.h"
 
 #define MAX_NESTING 32
 
@@ -98,19 +99,16 @@ int mr_convert_estimator(struct mr_convert *c, const struct mr_pk *obj, uint32_t
     return r;
 }
 
-/* A lone transformer answers with its transformed row. Missing values reach it as they are. */
+/* A lone transformer answers with its transformed row. */
 static int root_transform(struct mr_convert *c, const struct mr_pk *obj,
                           struct mr_estimator_out *ret, struct mr_err *e) {
     uint32_t out;
     *ret = (struct mr_estimator_out){.task = MR_TASK_TRANSFORM, .n_outputs = 1};
     ret->decision_slot = UINT32_MAX;
-    ret->accepts_missing = true;
+    ret->accepts_missing = mr_flow_of(obj, 0) != MR_FLOW_REFUSE;
+    ret->out[0].proba_slot = UINT32_MAX;
     int r = mr_convert_transform(c, obj, 0, &out, e);
-    if (r)
-        return r;
-    ret->out[0] =
-        (struct mr_build_output){.pred_slot = mr_convert_dense(c, out), .proba_slot = UINT32_MAX};
-    return 0;
+    return r ? r : mr_step_answer(c, 0, out, &ret->out[0].pred_slot, e);
 }
 
 static int describe(struct mr_build *b, const struct mr_converter *row,

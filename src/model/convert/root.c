@@ -84,7 +84,8 @@ int mr_root_input(struct mr_arena *a, const struct mr_pk *root, struct mr_root_i
         if (r)
             return r;
     }
-    if (mr_str_is(mr_pk_class_short(root), "LabelEncoder"))
+    if (mr_str_is(mr_pk_class_short(root), "LabelEncoder") ||
+        mr_str_is(mr_pk_class_short(root), "LabelBinarizer"))
         in.width = 1;
     *ret = in;
     return 0;

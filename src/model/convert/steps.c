@@ -56,6 +56,18 @@ int mr_step_f64(struct mr_convert *c, const struct mr_pk *obj, const char *attr,
     return 0;
 }
 
+int mr_step_answer(struct mr_convert *c, uint32_t in, uint32_t slot, uint32_t *ret,
+                   struct mr_err *e) {
+    /* Numbers become dense on the way; cells that are not the input hold text that was filled in.
+     */
+    if (slot != in && mr_build_slot_kind(c->b, slot) == MR_SLOT_CELLS)
+        return mr_fail(e, MR_EUNSUPPORTED,
+                       "the model answers with columns of text, which are not served; add an "
+                       "encoder or an estimator behind the imputer");
+    *ret = mr_convert_dense(c, slot);
+    return 0;
+}
+
 uint32_t mr_step_op(struct mr_convert *c, uint32_t op, uint32_t in, enum mr_slot_kind kind,
                     uint32_t width, struct mr_blob *blob) {
     uint32_t out = mr_build_slot(c->b, kind, width);

@@ -33,6 +33,11 @@ bool mr_step_is(const struct mr_pk *obj, const char *attr, const char *text);
 int mr_step_refuse(const struct mr_pk *obj, struct mr_err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The dense slot of a transformed row that is the answer; `in` is what the root read. Columns of
+ * text cannot be an answer. */
+int mr_step_answer(struct mr_convert *c, uint32_t in, uint32_t slot, uint32_t *ret,
+                   struct mr_err *e);
+
 /* Slots for one operation with one input. */
 uint32_t mr_step_op(struct mr_convert *c, uint32_t op, uint32_t in, enum mr_slot_kind kind,
                     uint32_t width, struct mr_blob *blob);
