@@ -257,6 +257,6 @@ MR_STEP(mr_prep_select) {
             cols[n_keep++] = j;
     if (n_keep == 0)
         return mr_step_refuse(obj, e, "keeps no column");
-    *ret_out = mr_step_select(c, in, cols, n_keep);
+    *ret_out = mr_step_select(c, mr_convert_dense(c, in), cols, n_keep);
     return 0;
 }
