@@ -129,9 +129,8 @@ MR_EST(mr_compose_pipeline_est) {
                                      .n_outputs = 1,
                                      .decision_slot = UINT32_MAX,
                                      .accepts_missing = f.state != MR_FLOW_REFUSE};
-    ret->out[0] =
-        (struct mr_build_output){.pred_slot = mr_convert_dense(c, in), .proba_slot = UINT32_MAX};
-    return 0;
+    ret->out[0].proba_slot = UINT32_MAX;
+    return mr_step_answer(c, in, out, &ret->out[0].pred_slot, e);
 }
 
 MR_STEP(mr_compose_search) {
@@ -158,9 +157,8 @@ MR_EST(mr_compose_search_est) {
                                      .n_outputs = 1,
                                      .decision_slot = UINT32_MAX,
                                      .accepts_missing = mr_flow_of(best, 0) != MR_FLOW_REFUSE};
-    ret->out[0] =
-        (struct mr_build_output){.pred_slot = mr_convert_dense(c, in), .proba_slot = UINT32_MAX};
-    return 0;
+    ret->out[0].proba_slot = UINT32_MAX;
+    return mr_step_answer(c, in, out, &ret->out[0].pred_slot, e);
 }
 
 /* transformer_weights: a factor for a named branch. */
