@@ -1,4 +1,4 @@
-/* Estimators made of estimators: voting, stacking, chains, bagging, transformed
+/* Estimators made of estimators: voting, stacking, chains, transformed
  * targets, recursive feature elimination. */
 #include "model/convert/steps.h"
 
@@ -335,78 +335,6 @@ MR_EST(mr_compose_chain) {
             rc = label_value(c, &m->out[0], &slot[i + 1], e);
     }
     return rc;
-}
-
-/* Columns that member i of a bagging ensemble was trained on. */
-static int bag_input(struct mr_convert *c, const struct mr_pk *obj, uint32_t i, uint32_t in,
-                     uint32_t *ret, struct mr_err *e) {
-    const struct mr_pk *all = mr_pk_attr(obj, "estimators_features_");
-    uint32_t width = mr_build_slot_width(c->b, in), *cols;
-    const double *v;
-    size_t rows, one;
-    *ret = in;
-    if (!all)
-        return 0;
-    const struct mr_pk *item = mr_pk_item(c->arena, all, i);
-    if (!item)
-        return mr_fail(e, MR_EREFUSED, "estimators_features_ is damaged");
-    int rc = mr_pk_f64(c->arena, item, &v, &rows, &one, e);
-    if (rc)
-        return rc;
-    if (one != 1 || rows == 0 || rows > MR_MAX_WIDTH)
-        return mr_fail(e, MR_EREFUSED, "estimators_features_ is damaged");
-    cols = mr_arena_array(c->arena, rows, sizeof *cols);
-    if (!cols)
-        return mr_fail(e, MR_ENOMEM, "out of memory");
-    bool same = rows == width;
-    for (size_t k = 0; k < rows; k++) {
-        if (!(v[k] >= 0 && v[k] < width))
-            return mr_fail(e, MR_EREFUSED, "estimators_features_ is out of range");
-        cols[k] = (uint32_t)v[k];
-        same &= cols[k] == k;
-    }
-    if (!same)
-        *ret = mr_step_select(c, in, cols, (uint32_t)rows);
-    return 0;
-}
-
-MR_EST(mr_compose_bagging) {
-    const struct mr_pk *list;
-    uint32_t n, *slot, n_proba = 0;
-    bool classify = is_classifier(obj);
-    struct mr_estimator_out *m = new_outs(c, 1);
-    int rc = members(obj, &list, &n, e);
-    if (rc == 0)
-        rc = begin(c, obj, classify, ret, e);
-    slot = mr_arena_array(c->arena, n, sizeof *slot);
-    double *w = mr_arena_array(c->arena, n, sizeof *w);
-    if (rc || !m || !slot || !w)
-        return rc ? rc : mr_fail(e, MR_ENOMEM, "out of memory");
-    struct mr_build_output *o = &ret->out[0];
-    for (uint32_t i = 0; i < n && rc == 0; i++) {
-        uint32_t part;
-        rc = bag_input(c, obj, i, in, &part, e);
-        if (rc == 0)
-            rc = member(c, list, i, part, m, e);
-        if (rc)
-            return rc;
-        ret->accepts_missing &= m->accepts_missing;
-        if (classify && !encoded(&m->out[0], o->n_classes))
-            return mr_step_refuse(obj, e, "has a member that saw only some of the classes");
-        bool proba = classify && m->out[0].proba_slot != UINT32_MAX;
-        n_proba += proba;
-        slot[i] = proba ? m->out[0].proba_slot : m->out[0].pred_slot;
-        w[i] = 1;
-    }
-    if (!classify) {
-        o->pred_slot = mean(c, slot, n, NULL, n);
-        return 0;
-    }
-    if (n_proba && n_proba != n)
-        return mr_step_refuse(obj, e, "mixes members with and without probabilities");
-    o->proba_slot = n_proba ? mean(c, slot, n, NULL, n) : votes(c, slot, n, w, o->n_classes, n);
-    o->pred_slot = argmax(c, o->proba_slot);
-    return 0;
 }
 
 /* Inverse of the transformer that was put on the target. */

@@ -20,7 +20,5 @@ const struct mr_converter mr_convert_compose[] = {
     EST("StackingRegressor", mr_compose_stacking),
     EST("ClassifierChain", mr_compose_chain),
     EST("RegressorChain", mr_compose_chain),
-    EST("BaggingClassifier", mr_compose_bagging),
-    EST("BaggingRegressor", mr_compose_bagging),
     {NULL, NULL, NULL, NULL},
 };

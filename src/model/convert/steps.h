@@ -107,6 +107,5 @@ MR_EST(mr_compose_voting);
 MR_EST(mr_compose_stacking);
 MR_EST(mr_compose_rfe);
 MR_EST(mr_compose_chain);
-MR_EST(mr_compose_bagging);
 
 #endif
