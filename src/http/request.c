@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/codec.h"
 
+#include <unistd.h>
+
 static struct exchange *ex_of(const struct mr_req *r) {
     return (struct exchange *)r; /* first member */
 }
@@ -92,6 +94,10 @@ static void set_reply(struct exchange *x, int status, const char *content_type) 
     x->r.status = status;
     x->ctype = content_type;
     x->replied = true;
+    if (x->file_fd >= 0)
+        close(x->file_fd);
+    x->file_fd = -1;
+    x->file_left = 0;
     x->has_file = false;
     x->r.handled_ns = mr_mono_ns();
 }
