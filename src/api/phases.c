@@ -59,11 +59,13 @@ static void put_u64(struct mr_req *r, const char *name, uint64_t v) {
 
 static int limit(struct mr_call *c, struct mr_err *e) {
     struct mr_core *core = c->core;
-    struct mr_rate_rule rule = c->family->limits[c->row->rate];
+    bool exempt = c->who.operator_ || core->rate_limits_off || c->row->rate == MR_RATE_NONE;
+    struct mr_rate_rule rule =
+        c->family->limits[c->row->rate == MR_RATE_NONE ? MR_RATE_GENERAL : c->row->rate];
     int64_t now = mr_now_us();
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
     st.reset_s = now / 1000000 + rule.window_s;
-    if (!c->who.operator_ && !core->rate_limits_off) {
+    if (!exempt) {
         struct mr_str subject =
             c->who.authenticated ? mr_strn((char *)c->who.account.b, 16) : mr_str(c->req->peer);
         st = mr_limits_take(core->limits, subject, c->row->rate, rule, now, true);

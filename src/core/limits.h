@@ -15,6 +15,7 @@ enum mr_rate {
     MR_RATE_DEPLOY,
     MR_RATE_PREDICT,
     MR_RATE_METRICS,
+    MR_RATE_NONE, /* probes: never limited */
     MR_RATE_N,
 };
 
