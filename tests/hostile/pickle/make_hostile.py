@@ -450,7 +450,7 @@ def linear():
 def composed():
     add("control_pipeline.pkl", "ok", "", file(pipeline(scaler(), logistic())))
     add("pipeline_empty.pkl", "model", "", file(pipeline()))
-    add("pipeline_gadget_step.pkl", "model", "os.system", file(pipeline(reduce(glob("os.system"), s("id")), logistic())))
+    add("pipeline_gadget_step.pkl", "model", "", file(pipeline(reduce(glob("os.system"), s("id")), logistic())))
     add("pipeline_gadget_last.pkl", "model", "os.system", file(pipeline(scaler(), reduce(glob("os.system"), s("id")))))
     add("pipeline_of_itself.pkl", "model", "", file(
         glob("sklearn.pipeline.Pipeline") + b")\x81q\x00" + dct(steps=lst(tup(s("a"), b"h\x00"))) + b"b"))

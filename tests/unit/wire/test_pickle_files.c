@@ -91,11 +91,11 @@ static void check_objects(const char *name) {
     const struct mr_pk *tree = mr_pk_get(r, "tree");
     mr_pk_class_name(tree, cls, sizeof cls);
     CHECK_STR(cls, "sklearn.neighbors._kd_tree.KDTree");
-    struct mr_pk *const *state;
+    struct mr_pk *const *state = NULL;
     size_t n = 0, rows = 0, cols = 0;
     const double *v = NULL;
     CHECK(tree && mr_pk_seq(tree->o.state, &state, &n) && n > 8);
-    CHECK_INT(mr_pk_f64(a, state[0], &v, &rows, &cols, NULL), 0);
+    CHECK_INT(mr_pk_f64(a, n ? state[0] : NULL, &v, &rows, &cols, NULL), 0);
     CHECK(rows == 6 && cols == 2 && v[11] == 11);
     const struct mr_pk *bunch = mr_pk_get(r, "bunch");
     int64_t one = 0;
