@@ -82,22 +82,13 @@ static int drop_rights(struct mr_err *e) {
 
 /* System calls without arguments that could reach outside the process. */
 static int allow_plain(scmp_filter_ctx c, enum mr_sandbox_profile profile) {
-    static const int always[] = {SCMP_SYS(brk),
-                                 SCMP_SYS(munmap),
-                                 SCMP_SYS(mremap),
-                                 SCMP_SYS(madvise),
-                                 SCMP_SYS(futex),
-                                 SCMP_SYS(exit),
-                                 SCMP_SYS(exit_group),
-                                 SCMP_SYS(clock_gettime),
-                                 SCMP_SYS(gettimeofday),
-                                 SCMP_SYS(rt_sigreturn),
-                                 SCMP_SYS(rt_sigprocmask),
-                                 SCMP_SYS(rt_sigaction),
-                                 SCMP_SYS(getrandom),
-                                 SCMP_SYS(getpid),
-                                 SCMP_SYS(gettid),
-                                 SCMP_SYS(restart_syscall)};
+    static const int always[] = {
+        SCMP_SYS(brk),          SCMP_SYS(munmap),         SCMP_SYS(mremap),
+        SCMP_SYS(madvise),      SCMP_SYS(futex),          SCMP_SYS(exit),
+        SCMP_SYS(exit_group),   SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+        SCMP_SYS(getrandom),    SCMP_SYS(sysinfo), /* glibc qsort asks for the memory size */
+        SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(restart_syscall)};
     static const int onnx[] = {SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
                                SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(getcpu)};
     static const int sanitizers[] = {SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield),
