@@ -7,11 +7,13 @@
 static int members(const struct mr_pk *obj, const struct mr_pk **ret, uint32_t *ret_n,
                    struct mr_err *e) {
     int rc = mr_convert_need(obj, "estimators_", ret, e);
+    if (rc)
+        return rc;
     size_t n = mr_pk_len(*ret);
-    if (rc == 0 && (n == 0 || n > MAX_MEMBERS))
-        rc = mr_fail(e, MR_EREFUSED, "estimators_ is empty or damaged");
+    if (n == 0 || n > MAX_MEMBERS)
+        return mr_fail(e, MR_EREFUSED, "estimators_ is empty or damaged");
     *ret_n = (uint32_t)n;
-    return rc;
+    return 0;
 }
 
 /* Converts member i; it must have exactly one output. */
