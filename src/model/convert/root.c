@@ -1,5 +1,7 @@
 #include "model/convert/root.h"
 
+#include "model/convert/boost.h"
+
 #define MAX_DEPTH 32
 
 static bool is_text_class(struct mr_str s) {
@@ -80,6 +82,11 @@ int mr_root_input(struct mr_arena *a, const struct mr_pk *root, struct mr_root_i
             in.text = true;
         }
         width(o, &in);
+        if (!in.width) {
+            int r = mr_boost_input(a, o, &in.width, &in.feature_names, &in.version, e);
+            if (r)
+                return r;
+        }
         int r = names(a, o, &in, e);
         if (r)
             return r;

@@ -106,6 +106,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
         }
         return 0;
     }
+    if (p->link == MR_LINK_MARK_MISSING) {
+        for (size_t i = 0; i < f->rows * in->width; i++)
+            y[i] = (float)x[i] == (float)p->scale ? NAN : x[i];
+        return 0;
+    }
     for (size_t i = 0; i < f->rows * in->width; i++)
         y[i] = one(p->link, p->scale * x[i]);
     for (size_t i = 0; i < f->rows; i++) {

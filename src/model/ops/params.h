@@ -69,6 +69,7 @@ enum mr_link {
     MR_LINK_EXP2 = 18,            /* 2 to the power x */
     MR_LINK_ROUND_F32 = 19,       /* to the nearest float */
     MR_LINK_LOGIT = 20,           /* log(x / (1 - x)) */
+    MR_LINK_MARK_MISSING = 21,    /* NaN where x equals `scale` as a float, else x */
     MR_LINK_COUNT_
 };
 struct mr_p_link {
