@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make run` and `make test`.
-.PHONY: run build test gen check unit api asan fuzz-smoke fuzz soak conformance bench clean format
+.PHONY: run build test gen check unit api crash asan fuzz-smoke fuzz soak conformance bench clean format
 
 export MILLRACE_CACHE ?= $(HOME)/.cache/millrace
 JOBS ?= $(shell nproc)
@@ -20,7 +20,7 @@ gen:
 	@scripts/setup --dev
 	@"$(MILLRACE_CACHE)/venv/bin/python" tools/gen_api.py
 
-check unit api asan fuzz-smoke:
+check unit api crash asan fuzz-smoke:
 	@scripts/test $@
 
 fuzz:

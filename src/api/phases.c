@@ -181,11 +181,33 @@ static int run_handler(struct mr_call *c, struct mr_err *e) {
     return rc;
 }
 
+/* Before the reply leaves: what a client saw answered is in the spool, whatever happens next. */
+static void meter(struct mr_call *c) {
+    const struct mr_req *r = c->req;
+    if (!c->meter.on)
+        return;
+    struct mr_usage_record u = {
+        .time_us = mr_now_us(),
+        .account = c->meter.account,
+        .deployment = c->meter.deployment,
+        .version = c->meter.version,
+        .rows = c->meter.rows,
+        .user_hash = c->meter.user_hash,
+        .latency_us = (uint32_t)((r->handled_ns - r->start_ns) / 1000),
+        .bytes_in = (uint32_t)(r->body_len > UINT32_MAX ? UINT32_MAX : r->body_len),
+        .bytes_out = (uint32_t)(r->reply_len > UINT32_MAX ? UINT32_MAX : r->reply_len),
+        .error = r->status >= 400,
+        .cold_start = c->meter.cold,
+    };
+    mr_usage_record(c->core->usage, &u);
+}
+
 static void run_on_pool(void *arg) {
     struct mr_call *c = arg;
     struct mr_err e;
     c->on_loop = false;
     run_handler(c, &e);
+    meter(c);
     mr_req_finish(c->req);
 }
 
@@ -205,10 +227,12 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
         fail(c, &e);
         return MR_HTTP_DONE;
     }
-    if (c->row->quick) {
+    if (c->row->quick && !c->core->metering_sync) {
         c->on_loop = true;
-        if (run_handler(c, &e) != MR_CALL_POOL)
+        if (run_handler(c, &e) != MR_CALL_POOL) {
+            meter(c);
             return MR_HTTP_DONE;
+        }
     }
     rc = mr_pool_submit(c->core->pool, run_on_pool, c);
     if (!rc)
@@ -221,23 +245,6 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
 
 /* --- log --------------------------------------------------------------------------------- */
 
-static void meter(struct mr_call *c, const struct mr_req *r) {
-    struct mr_usage_record u = {
-        .time_us = mr_now_us(),
-        .account = c->meter.account,
-        .deployment = c->meter.deployment,
-        .version = c->meter.version,
-        .rows = c->meter.rows,
-        .user_hash = c->meter.user_hash,
-        .latency_us = (uint32_t)((r->handled_ns - r->start_ns) / 1000),
-        .bytes_in = (uint32_t)(r->body_len > UINT32_MAX ? UINT32_MAX : r->body_len),
-        .bytes_out = (uint32_t)(r->reply_len > UINT32_MAX ? UINT32_MAX : r->reply_len),
-        .error = r->status >= 400,
-        .cold_start = c->meter.cold,
-    };
-    mr_usage_record(c->core->usage, &u);
-}
-
 static void on_log(void *ctx, struct mr_req *r) {
     struct mr_api *a = ctx;
     struct mr_call *c = r->app;
@@ -246,8 +253,6 @@ static void on_log(void *ctx, struct mr_req *r) {
     if (ref)
         mr_stats_add(ref->stats, r->status, end > r->start_ns ? end - r->start_ns : 0, r->body_len,
                      r->reply_len);
-    if (c && c->meter.on)
-        meter(c, r);
     mr_access_log_add(a->core->access_log, r, c);
     if (c && c->form)
         mr_form_free(c->form);

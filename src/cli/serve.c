@@ -243,6 +243,7 @@ int mr_cli_serve(int argc, char **argv) {
     s.core.data_dir = s.cfg.data_dir;
     s.core.public_url = *s.cfg.public_url ? mr_str(s.cfg.public_url) : mr_strn(NULL, 0);
     s.core.rate_limits_off = !s.cfg.rate_limits;
+    s.core.metering_sync = s.cfg.metering_sync;
     s.core.started_us = mr_now_us();
     s.core.prices = (struct mr_prices){s.cfg.price_compute_hour, s.cfg.price_storage_gb_month,
                                        s.cfg.price_network_gb};

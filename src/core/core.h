@@ -25,6 +25,7 @@ struct mr_core {
     const char *data_dir;
     struct mr_str public_url; /* as configured, or p == NULL: from the request's Host */
     bool rate_limits_off;
+    bool metering_sync; /* recording may block: never on a loop thread */
     int64_t started_us;
     struct mr_prices prices;
     struct mr_db *db;
