@@ -167,6 +167,20 @@ static int importances(struct mr_convert *c, const struct mr_pk *obj, const stru
     return 0;
 }
 
+/* An inner model whose L1 penalty makes exact zeros: "chosen" then means "not zero". */
+static bool sparse_by_l1(const struct mr_pk *est) {
+    struct mr_str cls = mr_pk_class_short(est);
+    double ratio;
+    if (mr_step_is(est, "penalty", "l1") || memmem(cls.p ? cls.p : "", cls.n, "Lasso", 5))
+        return true;
+    if (!mr_str_starts(cls, MR_LIT("ElasticNet")) &&
+        !mr_str_starts(cls, MR_LIT("LogisticRegression")))
+        return false;
+    return (mr_pk_num(mr_pk_attr(est, "l1_ratio_"), &ratio) ||
+            mr_pk_num(mr_pk_attr(est, "l1_ratio"), &ratio)) &&
+           fabs(ratio - 1) < 1e-8;
+}
+
 /* "mean", "1.25*median", a number, or None. */
 static int threshold(struct mr_convert *c, const struct mr_pk *obj, const struct mr_pk *est,
                      const double *imp, uint32_t n, double *ret, struct mr_err *e) {
@@ -174,13 +188,10 @@ static int threshold(struct mr_convert *c, const struct mr_pk *obj, const struct
     struct mr_str s = MR_LIT("mean");
     double scale = 1, sum = 0;
     if (!t || t->type == MR_PK_NONE) {
-        struct mr_str cls = mr_pk_class_short(est);
-        *ret = 1e-5;
-        if (mr_step_is(est, "penalty", "l1") || mr_str_starts(cls, MR_LIT("Lasso")) ||
-            mr_str_starts(cls, MR_LIT("MultiTaskLasso")))
+        if (sparse_by_l1(est)) {
+            *ret = 1e-5;
             return 0;
-        if (!mr_step_none(est, "l1_ratio"))
-            return mr_step_refuse(obj, e, "has no explicit threshold for this inner model");
+        }
     } else if (mr_pk_num(t, ret)) {
         return 0;
     } else if (!mr_pk_str(t, &s)) {
