@@ -10,7 +10,6 @@
 
 #define STEPS_MAX 128 /* then other connections get their turn */
 #define LINGER_NS (2000 * NS_MS)
-#define TICK_NS   (1000 * NS_MS)
 
 ssize_t conn_recv(struct conn *c, void *p, size_t n) {
     ssize_t k;
@@ -135,8 +134,7 @@ static int64_t deadline(struct conn *c) {
             return c->since_ns + (c->fresh ? lim->head_ms : lim->idle_ms) * NS_MS;
         if (!x->head_done)
             return x->r.start_ns + lim->head_ms * NS_MS;
-        return mr_loop_now_ns(c->l->loop) +
-               (lim->body_window_ms * NS_MS < TICK_NS ? lim->body_window_ms * NS_MS : TICK_NS);
+        return c->window_ns + lim->body_window_ms * NS_MS; /* bytes do not move it */
     case C_WRITE:
         return c->since_ns + lim->write_ms * NS_MS;
     case C_LINGER:

@@ -19,7 +19,7 @@ static const struct {
     int row; /* -1: none */
     uint32_t allow;
     const char *param; /* "name=raw" of the first, or NULL */
-} cases[] = {
+} paths[] = {
     {MR_GET, "/", 0, 0, NULL},
     {MR_GET, "/a/b/c", 1, 0, "x=b"}, /* the fixed word leads nowhere: back to the param */
     {MR_GET, "/a/b/d", 2, 0, NULL},
@@ -43,17 +43,17 @@ MR_TEST(finds) {
     struct mr_router *r = NULL;
     struct mr_err e = {0};
     CHECK_INT(mr_router_new(rows, sizeof rows / sizeof *rows, &r, &e), 0);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct mr_match m;
-        mr_router_find(r, cases[i].m, mr_str(cases[i].path), &m);
-        CHECK_INT(m.route ? m.route - rows : -1, cases[i].row);
-        if (cases[i].row < 0)
-            CHECK_INT(m.allow, cases[i].allow);
-        if (cases[i].param) {
+        mr_router_find(r, paths[i].m, mr_str(paths[i].path), &m);
+        CHECK_INT(m.route ? m.route - rows : -1, paths[i].row);
+        if (paths[i].row < 0)
+            CHECK_INT(m.allow, paths[i].allow);
+        if (paths[i].param) {
             char text[64];
             snprintf(text, sizeof text, "%.*s=%.*s", (int)m.name[0].n, m.name[0].p, (int)m.raw[0].n,
                      m.raw[0].p);
-            CHECK_STR(text, cases[i].param);
+            CHECK_STR(text, paths[i].param);
         } else {
             CHECK_INT(m.n_param, 0);
         }
