@@ -61,7 +61,7 @@ def test_errors_name_row_and_column(iris):
 
 
 def test_missing_values_where_the_model_takes_them(user):
-    data, want = golden("hgb_cancer_missing") if False else golden("hgb_iris")
+    data, want = golden("hgb_iris")
     dep = user.deploy(data, name="hgb").json()["id"]
     row = list(want["inputs"][0])
     row[0] = None
@@ -69,18 +69,10 @@ def test_missing_values_where_the_model_takes_them(user):
 
 
 def test_string_labels_come_back_as_strings(user):
-    import glob
-    import json
-    import os
-    from client import ROOT
-    for path in sorted(glob.glob(os.path.join(ROOT, "tests/golden/values/new/*.json"))):
-        v = json.load(open(path, encoding="utf-8"))
-        if v.get("classes") and isinstance(v["classes"][0], str) and v["class"] == "RandomForestClassifier":
-            dep = user.deploy(golden(v["name"])[0]).json()["id"]
-            got = user.predict(dep, v["inputs"]).json()
-            assert got["predictions"] == v["predict"]
-            return
-    pytest.skip("no golden forest with string labels")
+    data, want = golden("rf_strings_frame")
+    dep = user.deploy(data).json()["id"]
+    got = user.predict(dep, want["inputs"]).json()
+    assert got["predictions"] == want["predict"] and isinstance(got["predictions"][0], str)
 
 
 def test_regression_has_no_probabilities(user):
