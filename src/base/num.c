@@ -20,15 +20,10 @@ static uint64_t round_to_odd(const uint64_t g[2], uint64_t cp) {
     return (uint64_t)(y >> 64) | ((uint64_t)y > 1);
 }
 
-/* v = digits * 10^exp10 for a finite v > 0 given by its bits. Digits may end in zeros. */
-static uint64_t shortest(uint64_t bits, int *ret_exp10) {
-    uint64_t mant = bits & ((1ull << 52) - 1);
-    int biased = (int)(bits >> 52 & 0x7ff);
-    uint64_t c = biased ? mant | 1ull << 52 : mant;
-    int q = biased ? biased - 1075 : -1074;
+/* c * 2^q = digits * 10^exp10, c > 0. `closer`: the neighbour below is half as far away as the one
+ * above. Digits may end in zeros. Holds for doubles and floats alike. */
+static uint64_t shortest(uint64_t c, int q, bool closer, int *ret_exp10) {
     bool odd = c & 1;
-    bool closer = !mant && biased > 1; /* the neighbour below is half as far away */
-
     int k = (q * 1262611 - (closer ? 524031 : 0)) >> 22;
     int h = q + ((-k * 1741647) >> 19) + 1;
     const uint64_t *g = mr_pow10_table[-k - MR_POW10_MIN];
@@ -129,17 +124,26 @@ static int quick_digits(double a, char *digits, int *ret_point) {
     return 0;
 }
 
+static size_t finish(char *digits, int n, int point, char *out) {
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    return layout(digits, n, point, out);
+}
+
+static size_t put_null(char *out) {
+    memcpy(out, "null", 4);
+    return 4;
+}
+
 size_t mr_f64_print(double v, char *out) {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
     size_t sign = bits >> 63;
+    bits &= ~0ull >> 1;
+    if (bits >= 0x7ffull << 52)
+        return put_null(out);
     *out = '-';
     out += sign;
-    bits &= ~0ull >> 1;
-    if (bits >= 0x7ffull << 52) {
-        memcpy(out - sign, "null", 4);
-        return 4;
-    }
     if (!bits) {
         memcpy(out, "0.0", 3);
         return sign + 3;
@@ -147,14 +151,36 @@ size_t mr_f64_print(double v, char *out) {
     char digits[20];
     int point, n = quick_digits(fabs(v), digits, &point);
     if (!n) {
-        int exp10;
-        uint64_t d = shortest(bits, &exp10);
+        uint64_t mant = bits & ((1ull << 52) - 1);
+        int biased = (int)(bits >> 52), exp10;
+        uint64_t d = shortest(biased ? mant | 1ull << 52 : mant, biased ? biased - 1075 : -1074,
+                              !mant && biased > 1, &exp10);
         n = put_digits(d, digits);
         point = n + exp10;
     }
-    while (n > 1 && digits[n - 1] == '0')
-        n--;
-    return sign + layout(digits, n, point, out);
+    return sign + finish(digits, n, point, out);
+}
+
+size_t mr_f32_print(float v, char *out) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    size_t sign = bits >> 31;
+    bits &= ~0u >> 1;
+    if (bits >= 0xffu << 23)
+        return put_null(out);
+    *out = '-';
+    out += sign;
+    if (!bits) {
+        memcpy(out, "0.0", 3);
+        return sign + 3;
+    }
+    char digits[20];
+    uint32_t mant = bits & ((1u << 23) - 1);
+    int biased = (int)(bits >> 23), exp10;
+    uint64_t d = shortest(biased ? mant | 1u << 23 : mant, biased ? biased - 150 : -149,
+                          !mant && biased > 1, &exp10);
+    int n = put_digits(d, digits);
+    return sign + finish(digits, n, n + exp10, out);
 }
 
 bool mr_f64_parse(struct mr_str s, double *ret) {

@@ -14,6 +14,8 @@
  * zero. No NUL. Returns the length (< MR_F64_LEN).
  * Thread-safe. */
 size_t mr_f64_print(double v, char *out);
+/* The same for single precision: the shortest decimal that reads back as the same float. */
+size_t mr_f32_print(float v, char *out);
 /* Whole slice as a decimal floating point number (strtod's rounding, no hex, no inf/nan, at most
  * 400 characters). Locale-independent. */
 bool mr_f64_parse(struct mr_str s, double *ret);

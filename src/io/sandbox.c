@@ -146,6 +146,8 @@ static int load_filter(const struct mr_sandbox *s, struct mr_err *e) {
     if (!c)
         return mr_fail(e, MR_ENOMEM, "seccomp_init failed");
     int r = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (!r) /* a library may have started threads before */
+        r = seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!r)
         r = allow_plain(c, s->profile);
     if (!r)

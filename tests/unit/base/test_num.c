@@ -83,6 +83,33 @@ MR_TEST(edges_are_shortest_and_read_back) {
     CHECK_INT(bad, 0);
 }
 
+MR_TEST(floats_are_shortest_and_read_back) {
+    uint64_t s = 3;
+    int bad = 0;
+    for (int i = 0; i < 1000000; i++) {
+        uint32_t bits = (uint32_t)next_random(&s);
+        float v, back;
+        char out[MR_F64_LEN + 1], ref[400];
+        if (i < 4096) /* every exponent with its neighbours */
+            bits = ((uint32_t)i / 8 << 23) + (uint32_t)(i % 8) - 4;
+        memcpy(&v, &bits, sizeof v);
+        if (!isfinite(v) || v == 0)
+            continue;
+        out[mr_f32_print(v, out)] = 0;
+        back = strtof(out, NULL);
+        int digits = 0, zeros = 0;
+        for (const char *p = out; *p && *p != 'e'; p++)
+            if (*p >= '0' && *p <= '9' && (digits || *p != '0')) {
+                digits++;
+                zeros = *p == '0' ? zeros + 1 : 0;
+            }
+        digits -= zeros;
+        snprintf(ref, sizeof ref, "%.*g", digits > 1 ? digits - 1 : 1, (double)v);
+        bad += memcmp(&v, &back, sizeof v) != 0 || (digits > 1 && strtof(ref, NULL) == v);
+    }
+    CHECK_INT(bad, 0);
+}
+
 MR_TEST(text_is_pythons) {
     FILE *f = fopen(MR_SRC_DIR "/tests/golden/num/repr.txt", "r");
     CHECK(f != NULL);
@@ -140,5 +167,5 @@ MR_TEST(bench) {
 }
 
 MR_TEST_MAIN(CASE(random_bit_patterns_are_shortest_and_read_back),
-             CASE(edges_are_shortest_and_read_back), CASE(text_is_pythons),
-             CASE(not_finite_is_null), CASE(bench))
+             CASE(edges_are_shortest_and_read_back), CASE(floats_are_shortest_and_read_back),
+             CASE(text_is_pythons), CASE(not_finite_is_null), CASE(bench))
