@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/model/text/stop_english.c: the word list behind stop_words="english".
+"""Writes src/model/text/gen_stop_english.c: the word list behind stop_words="english".
 
 usage: gen_stopwords.py OUTFILE
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes src/model/text/unicode_data.c: the character properties that Python's str and re use.
+"""Writes src/model/text/gen_unicode.c: the character properties that Python's str and re use.
 
-usage: gen_unicode.py OUTFILE
+usage: gen_unicode.py OUTFILE | --check
 
-Run it with the Python of the newest golden environment (tests/golden/README.md): text models must
-cut words as that Python does. Everything is asked of Python itself (str.lower, str.isspace,
+Run it with Python 3.11 (Debian 12's, and the golden environments'): text models must cut words as
+that Python does. Everything is asked of Python itself (str.lower, str.isspace,
 str.isalnum, unicodedata.normalize), nothing is read from files of the Unicode Consortium.
 """
 
@@ -126,8 +126,15 @@ def main():
     out += [f"const uint32_t mr_uc_strip_n = {len(cps)};", ""]
     out += rows("mr_uc_strip_pool", "uint8_t", list(pool))
     out += [f"const uint32_t mr_uc_stage1_n = {len(stage1)};", ""]
+    text = "\n".join(out)
+    if sys.argv[1] == "--check":
+        if unicodedata.unidata_version != "14.0.0":
+            print("gen_unicode.py: not checked, needs Python 3.11")
+        elif open("src/model/text/gen_unicode.c", encoding="ascii").read() != text:
+            sys.exit("src/model/text/gen_unicode.c is stale: run tools/gen_unicode.py")
+        return
     with open(sys.argv[1], "w", encoding="ascii") as f:
-        f.write("\n".join(out))
+        f.write(text)
 
 
 if __name__ == "__main__":

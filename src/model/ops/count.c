@@ -131,6 +131,27 @@ static int count_eval(const struct mr_op *op, struct mr_frame *f, struct mr_err 
     return rc;
 }
 
+/* A text of some hundred characters; the width of the sparse row says nothing. */
+static double text_cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)slots;
+    const struct prepared *s = op->prepared;
+    double per_word = s->analyzer.kind == MR_TEXT_WORD ? 1 : 6;
+    return 1500 * per_word * (s->analyzer.max_n - s->analyzer.min_n + 1);
+}
+
+static size_t text_memory(const struct mr_op *op) {
+    const struct prepared *s = op->prepared;
+    return sizeof *s +
+           (s->vocabulary.slot ? (s->vocabulary.mask + 1) * sizeof *s->vocabulary.slot : 0) +
+           (s->analyzer.stop.slot ? (s->analyzer.stop.mask + 1) * sizeof *s->analyzer.stop.slot
+                                  : 0);
+}
+
+static double tfidf_cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    (void)op, (void)slots;
+    return 300;
+}
+
 extern const struct mr_op_type mr_op_count;
 const struct mr_op_type mr_op_count = {
     .id = MR_OP_COUNT,
@@ -139,6 +160,8 @@ const struct mr_op_type mr_op_count = {
     .prepare = count_prepare,
     .unprepare = text_unprepare,
     .eval = count_eval,
+    .cost = text_cost,
+    .memory = text_memory,
 };
 
 static int hash_check(const struct mr_op *op, const struct mr_slot_decl *slots, struct mr_err *e) {
@@ -211,6 +234,8 @@ const struct mr_op_type mr_op_hash = {
     .prepare = hash_prepare,
     .unprepare = text_unprepare,
     .eval = hash_eval,
+    .cost = text_cost,
+    .memory = text_memory,
 };
 
 static int tfidf_check(const struct mr_op *op, const struct mr_slot_decl *slots, struct mr_err *e) {
@@ -245,4 +270,5 @@ const struct mr_op_type mr_op_tfidf = {
     .name = "tfidf",
     .check = tfidf_check,
     .eval = tfidf_eval,
+    .cost = tfidf_cost,
 };

@@ -102,6 +102,21 @@ static int eval_ordinal(const struct mr_op *op, struct mr_frame *f, struct mr_er
     return 0;
 }
 
+/* One lookup a column; a dense output is cleared as well. */
+static double cost(const struct mr_op *op, const struct mr_slot_decl *slots) {
+    const struct mr_cats *c = op->prepared;
+    const struct mr_slot_decl *out = &slots[op->out];
+    return 10 + 20.0 * c->n + (out->kind == MR_SLOT_DENSE ? 0.2 * out->width : 0);
+}
+
+static size_t memory(const struct mr_op *op) {
+    const struct mr_cats *c = op->prepared;
+    size_t n = sizeof *c;
+    for (uint32_t k = 0; k < c->n; k++)
+        n += 64 + (c->set[k].mask + 1) * sizeof *c->set[k].slot;
+    return n;
+}
+
 extern const struct mr_op_type mr_op_onehot;
 const struct mr_op_type mr_op_onehot = {
     .id = MR_OP_ONEHOT,
@@ -110,6 +125,8 @@ const struct mr_op_type mr_op_onehot = {
     .prepare = prepare,
     .unprepare = unprepare,
     .eval = eval_onehot,
+    .cost = cost,
+    .memory = memory,
 };
 
 extern const struct mr_op_type mr_op_ordinal;
@@ -120,4 +137,6 @@ const struct mr_op_type mr_op_ordinal = {
     .prepare = prepare,
     .unprepare = unprepare,
     .eval = eval_ordinal,
+    .cost = cost,
+    .memory = memory,
 };
