@@ -28,6 +28,7 @@ enum mr_op_id {
     MR_OP_KMEANS = 47,
     MR_OP_QDA = 48,
     MR_OP_CALIBRATE = 49, /* sigmoid or isotonic probability calibration */
+    MR_OP_CATNB = 50,     /* categorical naive Bayes */
     /* preprocessing 60-79 */
     MR_OP_IMPUTE = 60,
     MR_OP_ONEHOT = 61,

@@ -151,7 +151,8 @@ static int temperature(struct mr_convert *c, const struct mr_pk *obj, uint32_t n
 }
 
 static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
-               const struct mr_build_output *all, uint32_t *ret, struct mr_err *e) {
+               const struct mr_build_output *all, uint32_t *ret, bool *accepts_missing,
+               struct mr_err *e) {
     struct mr_estimator_out *sub = mr_convert_array(c, 1, sizeof *sub, e);
     const struct mr_pk *est = mr_pk_attr(obj, "estimator");
     struct mr_calibrate_params p = {.n_class = all->n_classes};
@@ -165,6 +166,7 @@ static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     int r = mr_convert_estimator(c, est, in, sub, e);
     if (!r)
         r = scores(c, obj, sub, &slot, &p.first, &p.n_in, e);
+    *accepts_missing &= sub->accepts_missing;
     struct mr_str method = mr_get_str(obj, "method");
     if (!r && mr_str_is(method, "temperature"))
         return temperature(c, obj, p.n_class, sub, ret, e);
@@ -212,8 +214,9 @@ int mr_convert_calibrated(struct mr_convert *c, const struct mr_pk *obj, uint32_
     uint32_t *slot = mr_convert_array(c, n, sizeof *slot, e);
     if (!slot)
         return MR_ENOMEM;
+    ret->accepts_missing = true;
     for (size_t i = 0; i < n; i++)
-        if ((r = one(c, each[i], in, out, &slot[i], e)))
+        if ((r = one(c, each[i], in, out, &slot[i], &ret->accepts_missing, e)))
             return r;
     ret->task = MR_TASK_CLASSIFY;
     ret->n_outputs = 1;

@@ -18,6 +18,8 @@ MR_ESTIMATOR(mr_convert_linear_classifier); /* decision only: LinearSVC, Percept
 MR_ESTIMATOR(mr_convert_ridge_classifier);
 MR_ESTIMATOR(mr_convert_linear_regressor);
 MR_ESTIMATOR(mr_convert_glm);
+MR_ESTIMATOR(mr_convert_pls);
+MR_ESTIMATOR(mr_convert_ransac);
 /* coef_ and intercept_ as n_out x n_in and n_out; used by several families. */
 int mr_linear_weights(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
                       const double **ret_w, const double **ret_b, uint32_t *ret_n_out,
@@ -38,6 +40,11 @@ MR_ESTIMATOR(mr_convert_nearest_centroid);
 MR_ESTIMATOR(mr_convert_gaussian_nb);
 MR_ESTIMATOR(mr_convert_discrete_nb);
 MR_ESTIMATOR(mr_convert_bernoulli_nb);
+/* categorical_nb.c */
+MR_ESTIMATOR(mr_convert_categorical_nb);
+/* outlier.c */
+MR_ESTIMATOR(mr_convert_sgd_one_class);
+MR_ESTIMATOR(mr_convert_elliptic);
 /* mlp.c */
 MR_ESTIMATOR(mr_convert_mlp_classifier);
 MR_ESTIMATOR(mr_convert_mlp_regressor);

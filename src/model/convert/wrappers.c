@@ -19,14 +19,16 @@ static int constant(struct mr_convert *c, uint32_t in, const double *v, uint32_t
     if (!zero)
         return MR_ENOMEM;
     memset(zero, 0, (size_t)d * n * sizeof *zero);
-    return mr_emit_linear(c, in, d, n, zero, v, ret, e);
+    /* binarised first: a missing value counts as 0 and cannot spread */
+    static const double threshold = 0;
+    return mr_emit_linear_bin(c, in, d, n, zero, v, &threshold, ret, e);
 }
 
 /* One binary member: its score column (decision, else probability of the second class) and that
  * probability's column, MR_NO_SLOT where it does not exist. */
 struct member {
     uint32_t score, proba;
-    bool by_decision;
+    bool by_decision, accepts_missing;
 };
 
 static int member(struct mr_convert *c, const struct mr_pk *obj, const struct mr_pk *est,
@@ -37,7 +39,7 @@ static int member(struct mr_convert *c, const struct mr_pk *obj, const struct mr
         if (!r)
             r = constant(c, in, y, 1, &m->score, e);
         m->proba = m->score;
-        m->by_decision = true;
+        m->by_decision = m->accepts_missing = true;
         return r;
     }
     struct mr_estimator_out *sub = mr_convert_array(c, 1, sizeof *sub, e);
@@ -51,6 +53,7 @@ static int member(struct mr_convert *c, const struct mr_pk *obj, const struct mr
     uint32_t p = sub->out[0].proba_slot;
     m->proba = p == MR_NO_SLOT ? p : mr_emit_column(c, p, 1);
     m->by_decision = sub->decision_slot != MR_NO_SLOT;
+    m->accepts_missing = sub->accepts_missing;
     m->score = m->by_decision ? sub->decision_slot : m->proba;
     if (m->score == MR_NO_SLOT || mr_build_slot_width(c->b, m->score) != 1)
         return mr_unsupported(obj, e, "wraps an estimator without scores");
@@ -126,9 +129,11 @@ int mr_convert_one_vs_rest(struct mr_convert *c, const struct mr_pk *obj, uint32
     if (!m || !tmp)
         return MR_ENOMEM;
     bool proba = true, decision = true;
+    ret->accepts_missing = true;
     for (size_t i = 0; i < n; i++) {
         if ((r = member(c, obj, each[i], in, &m[i], e)))
             return r;
+        ret->accepts_missing &= m[i].accepts_missing;
         proba &= m[i].proba != MR_NO_SLOT;
         decision &= m[i].by_decision;
     }
@@ -179,9 +184,11 @@ int mr_convert_one_vs_one(struct mr_convert *c, const struct mr_pk *obj, uint32_
     if (!slot)
         return MR_ENOMEM;
     struct member m = {0};
+    ret->accepts_missing = true;
     for (size_t i = 0; i < n; i++) {
         if ((r = member(c, obj, each[i], in, &m, e)))
             return r;
+        ret->accepts_missing &= m.accepts_missing;
         slot[i] = m.score;
     }
     ret->task = MR_TASK_CLASSIFY;
@@ -290,6 +297,7 @@ int mr_convert_dummy_classifier(struct mr_convert *c, const struct mr_pk *obj, u
     }
     ret->task = MR_TASK_CLASSIFY;
     ret->n_outputs = 1;
+    ret->accepts_missing = true;
     r = constant(c, in, p, out->n_classes, &out->proba_slot, e);
     if (!r)
         out->pred_slot = mr_emit_argmax(c, out->proba_slot);
@@ -306,6 +314,7 @@ int mr_convert_dummy_regressor(struct mr_convert *c, const struct mr_pk *obj, ui
         return r;
     if (rows == 0 || cols == 0 || rows * cols > 64)
         return mr_refuse_attr(obj, "constant_", e, "has %zu values", rows * cols);
+    ret->accepts_missing = true;
     r = constant(c, in, v, (uint32_t)(rows * cols), &y, e);
     return r ? r : mr_regress_columns(c, obj, y, ret, e);
 }

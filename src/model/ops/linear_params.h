@@ -107,6 +107,14 @@ struct mr_gnb_params {
     struct mr_ref bias;      /* f64 n_class: log prior - sum(log(2 pi var)) / 2 */
 };
 
+/* MR_OP_CATNB: bias + sum over columns of table[start[j] + x[j]], per class. */
+struct mr_catnb_params {
+    uint32_t n_in, n_class;
+    struct mr_ref start; /* u32 n_in + 1: first table row of each column */
+    struct mr_ref table; /* f64 rows * n_class */
+    struct mr_ref bias;  /* f64 n_class */
+};
+
 /* MR_OP_QDA: log posterior up to a constant, per class. */
 struct mr_qda_params {
     uint32_t n_in, n_class;

@@ -23,6 +23,7 @@
     X(mr_op_kmeans)                                                                                \
     X(mr_op_qda)                                                                                   \
     X(mr_op_calibrate)                                                                             \
+    X(mr_op_catnb)                                                                                 \
     X(mr_op_impute)                                                                                \
     X(mr_op_onehot)                                                                                \
     X(mr_op_ordinal)                                                                               \

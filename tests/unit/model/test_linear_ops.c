@@ -260,6 +260,34 @@ MR_TEST(kmeans_tree) {
     op_end(&t);
 }
 
+/* Column 0 has two categories, column 1 three. */
+MR_TEST(catnb_by_hand) {
+    const uint32_t in_ = 2, out_ = 2;
+    op_begin(&t, MR_OP_CATNB, sizeof(struct mr_catnb_params));
+    struct mr_catnb_params *p = (void *)t.blob;
+    p->n_in = p->n_class = 2;
+    p->start = OP_U32(&t, 0, 2, 5);
+    p->table = OP_F64(&t, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10);
+    p->bias = OP_F64(&t, 0.5, 0.25);
+    CHECK_INT(op_check(&t, 2, 2), 0);
+    const double *y = op_run(&t, (const double[]){1, 2.9, -0.5, 0}, 2);
+    CHECK_NEAR(y[0], -3 - 9 + 0.5, 0);
+    CHECK_NEAR(y[1], -4 - 10 + 0.25, 0);
+    CHECK_NEAR(y[2], -1 - 5 + 0.5, 0);
+    CHECK(!op_run(&t, (const double[]){2, 0}, 1));
+    CHECK(!op_run(&t, (const double[]){-1, 0}, 1));
+    CHECK(!op_run(&t, (const double[]){0, NAN}, 1));
+    REFUSES(n_in, 0);
+    REFUSES(n_class, 1);
+    REFUSES(n_class, UINT32_MAX);
+    REFUSES(start.n, 2);
+    REFUSES(table.n, 8);
+    REFUSES(table.off, UINT64_MAX);
+    ((uint32_t *)(t.blob + p->start.off))[1] = 6;
+    CHECK_INT(op_check(&t, 2, 2), MR_EREFUSED);
+    op_end(&t);
+}
+
 MR_TEST(calibrate_by_hand) {
     const uint32_t in_ = 2, out_ = 2;
     op_begin(&t, MR_OP_CALIBRATE, sizeof(struct mr_calibrate_params));
@@ -365,5 +393,5 @@ MR_TEST(kernels_agree) {
 
 MR_TEST_MAIN(CASE(linear_shapes), CASE(linear_sparse_and_binarize), CASE(linear_hostile),
              CASE(mlp_by_hand), CASE(gnb_by_hand), CASE(qda_by_hand), CASE(kmeans_by_hand),
-             CASE(kmeans_tree), CASE(calibrate_by_hand), CASE(isotonic_by_hand),
-             CASE(kernels_agree))
+             CASE(kmeans_tree), CASE(catnb_by_hand), CASE(calibrate_by_hand),
+             CASE(isotonic_by_hand), CASE(kernels_agree))
