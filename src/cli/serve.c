@@ -164,6 +164,7 @@ static void greet(const struct server *s) {
         printf("                also on %s://%s\n", scheme, s->addr[i]);
     printf("API key:        %.*s\n", (int)key.n, key.p);
     printf("Documentation:  %s://%s/docs\n", scheme, s->addr[0]);
+    printf("Dashboard:      %s://%s/dashboard\n", scheme, s->addr[0]);
     printf("Deploy a model: curl -H 'Authorization: Bearer %.*s' -F model_file=@model.pkl "
            "%s://%s/api/v1/deploy\n",
            (int)key.n, key.p, scheme, s->addr[0]);

@@ -55,3 +55,13 @@ def test_every_reply_carries_rate_limit_headers(anonymous, user):
     for r in (anonymous.get("/api/v1/auth/me"), user.get("/api/v1/deployments"), anonymous.get("/api/v1/status")):
         for name in ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"):
             assert int(r.headers[name]) >= 0
+
+
+def test_dashboard_pages(anonymous):
+    for path in ("/dashboard", "/dashboard/deployments/dep-1/metrics"):
+        r = anonymous.get(path)
+        assert r.status == 200 and "dashboard.js" in r.text and "default-src 'self'" in r.headers["content-security-policy"]
+    assert "sessionStorage" in anonymous.get("/dashboard/dashboard.js").text
+    assert anonymous.get("/dashboard/../../etc/passwd").status == 404
+    page = anonymous.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, check=False)
+    assert page.text.startswith("<!doctype html>")

@@ -40,6 +40,9 @@ mr_handler_fn mr_serveml_prometheus;
 mr_handler_fn mr_serveml_openapi;
 mr_handler_fn mr_serveml_docs;
 mr_handler_fn mr_serveml_docs_asset;
+mr_handler_fn mr_serveml_dashboard;
+mr_handler_fn mr_serveml_dashboard_asset;
+mr_handler_fn mr_serveml_dashboard_metrics;
 
 extern const struct mr_row mr_serveml_rows[];
 extern const size_t mr_serveml_n_rows;

@@ -1,5 +1,4 @@
 /* Root, status, probes, Prometheus, the OpenAPI document and its page. */
-#include "api/docs_assets.h"
 #include "api/serveml/gen_serveml.h"
 #include "api/serveml/serveml.h"
 #include "api/stats.h"
@@ -9,8 +8,12 @@
 
 #define LOW_SPACE_BYTES (256ull << 20)
 
+/* A browser gets the dashboard, everything else the seed's JSON. */
 int mr_serveml_root(struct mr_call *c, struct mr_err *e) {
+    struct mr_str accept = mr_req_header(c->req, "accept");
     struct mr_buf b;
+    if (mr_str_starts(accept, MR_LIT("text/html")))
+        return mr_serveml_dashboard(c, e);
     mr_call_buf(c, &b);
     mr_buf_cstr(&b, "{\"status\":\"healthy\",\"message\":\"Welcome to ServeML API\","
                     "\"version\":\"1.0.0\"");
@@ -97,21 +100,4 @@ int mr_serveml_openapi(struct mr_call *c, struct mr_err *e) {
     mr_req_reply(c->req, 200, "application/json",
                  mr_strn(mr_serveml_openapi_json, mr_serveml_openapi_json_len), true);
     return 0;
-}
-
-static int send_asset(struct mr_call *c, struct mr_str name, struct mr_err *e) {
-    struct mr_docs_asset a;
-    if (!mr_docs_asset_find(name, &a))
-        return mr_fail(e, MR_ENOTFOUND, "there is nothing at this path");
-    mr_req_set_header(c->req, "X-Content-Type-Options", MR_LIT("nosniff"));
-    mr_req_reply(c->req, 200, a.type, mr_strn((const char *)a.start, a.len), true);
-    return 0;
-}
-
-int mr_serveml_docs(struct mr_call *c, struct mr_err *e) {
-    return send_asset(c, MR_LIT("index.html"), e);
-}
-
-int mr_serveml_docs_asset(struct mr_call *c, struct mr_err *e) {
-    return send_asset(c, mr_req_param(c->req, "asset"), e);
 }
