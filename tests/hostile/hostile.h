@@ -59,6 +59,11 @@ static inline struct test_file hostile_read(const struct hostile *h, const struc
     return test_file_read(path);
 }
 
+static inline bool hostile_is(const struct hostile_row *r, const char *extension) {
+    const char *dot = strrchr(r->name, '.');
+    return dot && !strcmp(dot, extension);
+}
+
 static inline void hostile_remove(const struct hostile *h) {
     char path[500];
     for (size_t i = 0; i < h->n; i++) {

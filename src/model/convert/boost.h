@@ -35,6 +35,7 @@ struct mr_lgb {
     uint32_t n_features, n_groups, n_class;
     bool average;
     int64_t rounds; /* how many to use; <= 0: all */
+    size_t n_trees; /* that the header announces; SIZE_MAX when it does not */
 };
 int mr_lgb_read(struct mr_str text, struct mr_lgb *l, struct mr_err *e);
 int mr_lgb_raw(struct mr_convert *c, const struct mr_lgb *l, uint32_t in, uint32_t *ret,

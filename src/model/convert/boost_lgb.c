@@ -25,10 +25,18 @@ static bool value_of(struct mr_str line, const char *key, struct mr_str *ret) {
     return true;
 }
 
+/* How many numbers, separated by single spaces. */
+static size_t count_of(struct mr_str v) {
+    size_t n = v.n > 0;
+    for (size_t i = 0; i < v.n; i++)
+        n += v.p[i] == ' ';
+    return n;
+}
+
 int mr_lgb_read(struct mr_str text, struct mr_lgb *l, struct mr_err *e) {
     struct mr_str rest = text, v;
     int64_t n_class = 1, per_round = 1, top = -1, n;
-    *l = (struct mr_lgb){0};
+    *l = (struct mr_lgb){.n_trees = SIZE_MAX};
     if (!mr_str_is(next_line(&rest), "tree"))
         return bad(e, "the first line is not \"tree\"");
     while (rest.p) {
@@ -43,6 +51,8 @@ int mr_lgb_read(struct mr_str text, struct mr_lgb *l, struct mr_err *e) {
             l->objective = v;
         else if (value_of(line, "feature_names", &v))
             l->names = v;
+        else if (value_of(line, "tree_sizes", &v))
+            l->n_trees = count_of(v);
         else if (value_of(line, "num_class", &v) && mr_str_i64(v, 1, 1 << 20, &n))
             n_class = n;
         else if (value_of(line, "num_tree_per_iteration", &v) && mr_str_i64(v, 1, 1 << 20, &n))
@@ -261,6 +271,8 @@ static int add_trees(const struct mr_lgb *l, struct mr_tree_builder *tb, size_t 
         n++;
     }
     mr_arena_release(&tmp);
+    if (!r && l->n_trees != SIZE_MAX && n != (l->n_trees < max ? l->n_trees : max))
+        return bad(e, "trees are missing: is the file cut off?");
     if (!r && n % l->n_groups)
         r = bad(e, "the number of trees does not fit num_tree_per_iteration");
     *ret_rounds = n / l->n_groups;

@@ -148,7 +148,7 @@ static int integers(struct mr_arena *a, yyjson_val *obj, const char *key, size_t
     if (!r && !out)
         r = mr_fail(e, MR_ENOMEM, "out of memory");
     for (size_t i = 0; !r && i < n; i++) {
-        if (!(v[i] >= -2147483648.0 && v[i] <= 2147483647.0))
+        if (!(v[i] >= -1 && v[i] <= 2147483647.0) || v[i] != (double)(int64_t)v[i])
             return mr_fail(e, MR_EREFUSED, "XGBoost model: a tree's %s is out of range", key);
         out[i] = (int64_t)v[i];
     }
@@ -173,6 +173,8 @@ static int categories(struct mr_arena *a, yyjson_val *tree, struct xtree *t,
               seg[k] + size[k] <= (double)n_cat))
             return bad(e, "a category set is out of range");
         size_t i = (size_t)node[k], from = (size_t)seg[k], to = from + (size_t)size[k];
+        if (t->flags[i] & MR_NODE_CATEGORY)
+            return bad(e, "a node has two category sets");
         uint32_t top = 0;
         for (size_t j = from; j < to; j++) {
             if (!(cat[j] >= 0 && cat[j] < MAX_CAT))
@@ -215,6 +217,19 @@ static int vector_leaves(struct mr_arena *a, yyjson_val *tree, struct xtree *t, 
     return r;
 }
 
+/* split_type (from 1.3 on) says the same as the category sets: 0 by threshold, 1 by set. */
+static int split_types(struct mr_arena *a, yyjson_val *tree, const struct xtree *t,
+                       struct mr_err *e) {
+    int64_t *type;
+    if (!yyjson_obj_get(tree, "split_type"))
+        return 0;
+    int r = integers(a, tree, "split_type", t->n, &type, e);
+    for (size_t i = 0; !r && i < t->n; i++)
+        if (type[i] != !!(t->flags[i] & MR_NODE_CATEGORY) && t->left[i] >= 0)
+            return bad(e, "a split has a type that does not fit its categories");
+    return r;
+}
+
 static int read_tree(struct mr_arena *a, yyjson_val *tree, struct xtree *t,
                      struct mr_tree_builder *tb, struct mr_err *e) {
     int64_t n, width = 1;
@@ -254,7 +269,7 @@ static int read_tree(struct mr_arena *a, yyjson_val *tree, struct xtree *t,
         r = vector_leaves(a, tree, t, e);
     if (!r && yyjson_arr_size(yyjson_obj_get(tree, "categories_nodes")))
         r = categories(a, tree, t, tb, e);
-    return r;
+    return r ? r : split_types(a, tree, t, e);
 }
 
 static int add_tree(struct mr_arena *a, yyjson_val *tree, uint32_t group, double weight,

@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import boosters
 from asm import (MARK, NONE, STOP, array, boolean, bts, dct, dtype, f8, file, flt, glob, i8, lst, num, obj, objects,
                  proto, record, reduce, s, stack_glob, tup, u1, u4, u8)
 
@@ -590,6 +591,7 @@ def containers():
 def main():
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
+    boosters.files(add)
     for make in (gadgets, chains, opcodes, arrays, bombs, trees, linear, composed, damage, containers):
         make()
     lines = ["name\tstage\treason\n"]
