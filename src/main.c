@@ -1,0 +1,14 @@
+#include "cli/cli.h"
+#include "engine/intake.h"
+#include "engine/onnx/onnx.h"
+
+#include <string.h>
+
+int main(int argc, char **argv) {
+    /* The server re-runs itself for work on untrusted bytes. */
+    if (argc > 1 && !strcmp(argv[1], "__intake"))
+        return mr_intake_child_main();
+    if (argc > 1 && !strcmp(argv[1], "__onnx-worker"))
+        return mr_onnx_worker_main();
+    return mr_cli_main(argc, argv);
+}
