@@ -100,13 +100,17 @@ uint64_t mr_spool_recorded(struct mr_spool *s) {
     return n;
 }
 
-void mr_spool_drop(struct mr_spool *s, struct mr_segment *g) {
+void mr_spool_unmap(struct mr_spool *s, struct mr_segment *g) {
     char name[64];
     if (s->dir && mr_id_print("", g->id, name, sizeof name - 8)) {
         memcpy(name + strlen(name), ".spool", 7);
         unlinkat(s->dir_fd, name, 0);
     }
     munmap(g->map, g->map_len);
+}
+
+void mr_spool_drop(struct mr_spool *s, struct mr_segment *g) {
+    mr_spool_unmap(s, g);
     pthread_mutex_lock(&s->mu);
     for (struct mr_segment **at = &s->first; *at; at = &(*at)->link) {
         if (*at != g)

@@ -66,7 +66,9 @@ int mr_spool_prepare(struct mr_spool *s, struct mr_err *e);
 int mr_spool_add(struct mr_spool *s, const struct mr_usage_record *ev);
 /* True when the record is complete (any thread's, live or recovered). */
 bool mr_spool_valid(const struct mr_segment *g, uint64_t i);
-/* Unmaps and removes a segment's file and takes it off the list. */
+/* Unmaps a segment and removes its file. */
+void mr_spool_unmap(struct mr_spool *s, struct mr_segment *g);
+/* The same and takes it off the list; fold thread only. */
 void mr_spool_drop(struct mr_spool *s, struct mr_segment *g);
 /* The segment after g (NULL: the first), in order of creation. Only the fold thread takes segments
  * off the list, so it may walk it. */

@@ -144,17 +144,20 @@ int mr_spool_prepare(struct mr_spool *s, struct mr_err *e) {
             return rc;
         }
         pthread_mutex_lock(&s->mu);
-        append(s, g);
         bool first = !atomic_load(&s->cur), surplus = !first && s->spare;
-        if (!surplus) /* only now: it may be used from here on */
-            atomic_store_explicit(&g->next, 0, memory_order_release);
+        if (!surplus) {
+            append(s, g);
+            atomic_store_explicit(&g->next, 0, memory_order_release); /* from here on in use */
+        }
         if (first)
             atomic_store(&s->cur, g);
         else if (!surplus)
             s->spare = g;
         pthread_mutex_unlock(&s->mu);
-        if (surplus)
-            mr_spool_drop(s, g);
+        if (surplus) { /* another thread was as quick */
+            mr_spool_unmap(s, g);
+            give_struct(s, g);
+        }
     }
 }
 
