@@ -80,9 +80,21 @@ static bool host_ok(struct mr_str v) {
     if (!v.n || v.n > 255)
         return false;
     for (size_t i = 0; i < v.n; i++) {
-        unsigned char c = (unsigned char)v.p[i];
-        if (c <= ' ' || c >= 0x7f || strchr("@/\\,?#\"<>", c))
+        switch (v.p[i]) {
+        case '@':
+        case '/':
+        case '\\':
+        case ',':
+        case '?':
+        case '#':
+        case '"':
+        case '<':
+        case '>':
             return false;
+        default:
+            if (v.p[i] <= ' ' || v.p[i] >= 0x7f) /* also bytes over 0x7f, which are negative */
+                return false;
+        }
     }
     return true;
 }

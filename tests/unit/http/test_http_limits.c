@@ -136,6 +136,42 @@ MR_TEST(connection_caps) {
     server_down(&t);
 }
 
+static int64_t cpu_ms(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* No descriptors left: the server waits instead of spinning, and recovers. */
+MR_TEST(out_of_descriptors) {
+    struct test_server t;
+    struct rlimit was, none;
+    server_up(&t, NULL, 2, NULL, NULL);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(t.port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    getrlimit(RLIMIT_NOFILE, &was);
+    none = was;
+    none.rlim_cur = (rlim_t)fd; /* descriptors below are taken or few: fill them */
+    int fill[64], n = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    while (n < 64 && (fill[n] = dup(fd)) >= 0)
+        n++;
+    CHECK_INT(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    CHECK(say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 32));
+    int64_t cpu = cpu_ms();
+    struct pollfd p = {fd, POLLIN, 0};
+    CHECK_INT(poll(&p, 1, 500), 0);
+    CHECK(cpu_ms() - cpu < 100);
+    while (n > 0)
+        close(fill[--n]);
+    setrlimit(RLIMIT_NOFILE, &was);
+    CHECK_INT(hear_reply(fd, out, sizeof out, false), 200);
+    close(fd);
+    server_down(&t);
+}
+
 /* 1,000 connections that drip their heads: all cut in time while others are served. */
 MR_TEST(thousand_slow_connections) {
     struct test_server t;
@@ -310,7 +346,7 @@ MR_TEST(sink_takes_chunked_and_small) {
     server_down(&t);
 }
 
-MR_TEST_MAIN(CASE(deadlines), CASE(write_deadline), CASE(connection_caps),
+MR_TEST_MAIN(CASE(deadlines), CASE(write_deadline), CASE(connection_caps), CASE(out_of_descriptors),
              CASE(thousand_slow_connections), CASE(drain_finishes_what_is_in_flight),
              CASE(drain_gives_up_on_the_slow), CASE(sink_streams_with_flat_memory),
              CASE(sink_failure_reaches_the_client), CASE(sink_takes_chunked_and_small))

@@ -1,5 +1,7 @@
 #include "http_test.h"
 
+#include "base/alloc.h"
+
 static struct test_server t;
 static char out[1 << 16];
 
@@ -324,6 +326,41 @@ MR_TEST(client_gone_while_later) {
     test_app_of_later = &t.app;
 }
 
+/* A client that ends its side after the request still gets the answer. */
+MR_TEST(half_closed_client) {
+    static const char *const reqs[] = {"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+                                       "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"};
+    for (int i = 0; i < 2; i++) {
+        int fd = dial(t.port);
+        bool closed;
+        CHECK(say(fd, reqs[i], strlen(reqs[i])));
+        CHECK_INT(shutdown(fd, SHUT_WR), 0);
+        CHECK(hear(fd, out, sizeof out, 2000, &closed) > 0);
+        CHECK(closed && strstr(out, "200 OK"));
+        close(fd);
+    }
+}
+
+MR_TEST(every_allocation_may_fail) {
+    struct mr_http_config c = {.threads = 2,
+                               .limits = mr_http_default_limits(),
+                               .app = {.on_request = test_on_request},
+                               .routes = test_routes,
+                               .n_routes = sizeof test_routes / sizeof *test_routes};
+    int rc = MR_ENOMEM;
+    size_t n = 0;
+    while (rc < 0 && n < 200) {
+        struct mr_http_server *s = NULL;
+        struct mr_err e = {0};
+        (void)mr_alloc_fail_at(++n);
+        rc = mr_http_new(&c, &s, &e);
+        (void)mr_alloc_fail_at(0);
+        CHECK(rc == 0 || (rc == MR_ENOMEM && !s && e.msg[0]));
+        mr_http_free(s);
+    }
+    CHECK(n > 5 && n < 200);
+}
+
 MR_TEST(stats_add_up) {
     struct mr_http_stats s;
     mr_http_stats(t.s, &s);
@@ -343,4 +380,5 @@ MR_TEST_MAIN(CASE(up), CASE(malformed_matrix), CASE(head_caps), CASE(well_formed
              CASE(byte_by_byte), CASE(keep_alive_and_pipelining),
              CASE(next_request_behind_a_large_body), CASE(expect_continue),
              CASE(early_answers_and_the_rest_of_the_body), CASE(logged_exactly_once),
-             CASE(client_gone_while_later), CASE(stats_add_up), CASE(down))
+             CASE(client_gone_while_later), CASE(half_closed_client),
+             CASE(every_allocation_may_fail), CASE(stats_add_up), CASE(down))
