@@ -25,7 +25,7 @@ static int one_step(struct mr_convert *c, const struct mr_pk *step, struct flow 
                     struct mr_err *e) {
     if (does_nothing(step))
         return 0;
-    enum mr_flow s = mr_flow_of(step, c->depth);
+    enum mr_flow s = mr_flow_of(step);
     if (s == MR_FLOW_REFUSE) {
         if (f->state == MR_FLOW_PART) {
             *slot = mr_step_no_missing(c, *slot);
@@ -74,10 +74,11 @@ static int takes_missing(struct mr_convert *c, const struct mr_pk *est, uint32_t
     if (!b)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     mr_build_input(b, mr_build_slot_kind(c->b, in), mr_build_slot_width(c->b, in));
-    struct mr_convert trial = {.b = b, .arena = c->arena, .depth = c->depth};
+    struct mr_convert trial = {.b = b, .arena = c->arena, .depth = c->depth, .steps = c->steps};
     struct mr_estimator_out out;
     int rc = mr_convert_estimator(&trial, est, 0, &out, e);
     mr_build_free(b);
+    c->steps = trial.steps;
     if (rc == 0)
         *ret = out.accepts_missing;
     return rc;
@@ -156,7 +157,7 @@ MR_EST(mr_compose_search_est) {
     *ret = (struct mr_estimator_out){.task = MR_TASK_TRANSFORM,
                                      .n_outputs = 1,
                                      .decision_slot = UINT32_MAX,
-                                     .accepts_missing = mr_flow_of(best, 0) != MR_FLOW_REFUSE};
+                                     .accepts_missing = mr_flow_of(best) != MR_FLOW_REFUSE};
     ret->out[0].proba_slot = UINT32_MAX;
     return mr_step_answer(c, in, out, &ret->out[0].pred_slot, e);
 }
@@ -248,7 +249,7 @@ MR_STEP(mr_compose_columns) {
     uint32_t *branch = mr_arena_array(c->arena, n, sizeof *branch);
     if (!branch)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    bool cells = false, mixed = mr_flow_of(obj, c->depth) != MR_FLOW_REFUSE;
+    bool cells = false, mixed = mr_flow_of(obj) != MR_FLOW_REFUSE;
     for (uint32_t i = 0; i < n && rc == 0; i++) {
         const struct mr_pk *item = part(list, i), *step = part(item, 1);
         if (is_text(step, "drop"))
@@ -260,7 +261,7 @@ MR_STEP(mr_compose_columns) {
             continue;
         branch[k] = mr_step_select(c, in, cols, n_cols);
         if (!does_nothing(step)) {
-            if (mixed && mr_flow_of(step, c->depth) == MR_FLOW_REFUSE &&
+            if (mixed && mr_flow_of(step) == MR_FLOW_REFUSE &&
                 !mr_str_ends(mr_pk_class_short(step), MR_LIT("Vectorizer")))
                 branch[k] = mr_step_no_missing(c, branch[k]);
             rc = mr_convert_transform(c, step, branch[k], &branch[k], e);

@@ -3,7 +3,8 @@
 #include "model/convert/root.h"
 #include "model/convert/steps.h"
 
-#define MAX_NESTING 32
+#define MAX_NESTING     32
+#define MAX_CONVERSIONS 20000 /* a pickle may refer to one object many times over */
 
 static const struct mr_converter *const tables[] = {
     mr_convert_trees, mr_convert_boost, mr_convert_linear,
@@ -63,6 +64,8 @@ static int wrong_role(const struct mr_converter *row, const char *role, struct m
 static int nested(struct mr_convert *c, struct mr_err *e) {
     if (c->depth >= MAX_NESTING)
         return mr_fail(e, MR_EREFUSED, "models are nested deeper than %d levels", MAX_NESTING);
+    if (++c->steps > MAX_CONVERSIONS)
+        return mr_fail(e, MR_EREFUSED, "the model holds more than %d steps", MAX_CONVERSIONS);
     return 0;
 }
 
@@ -105,7 +108,7 @@ static int root_transform(struct mr_convert *c, const struct mr_pk *obj,
     uint32_t out;
     *ret = (struct mr_estimator_out){.task = MR_TASK_TRANSFORM, .n_outputs = 1};
     ret->decision_slot = UINT32_MAX;
-    ret->accepts_missing = mr_flow_of(obj, 0) != MR_FLOW_REFUSE;
+    ret->accepts_missing = mr_flow_of(obj) != MR_FLOW_REFUSE;
     ret->out[0].proba_slot = UINT32_MAX;
     int r = mr_convert_transform(c, obj, 0, &out, e);
     return r ? r : mr_step_answer(c, 0, out, &ret->out[0].pred_slot, e);

@@ -14,6 +14,7 @@ struct mr_convert {
     struct mr_build *b;
     struct mr_arena *arena; /* temporaries */
     unsigned depth;         /* nesting of pipelines, capped at 32 */
+    unsigned steps;         /* objects converted so far, capped: shared objects may nest */
 };
 
 /* What an estimator leaves behind for whoever wraps it. */

@@ -3,6 +3,14 @@
 
 #include <math.h>
 
+#define MAX_DEPTH  32
+#define MAX_VISITS 2000 /* objects may be shared and nested: the tree can be far larger */
+
+struct walk {
+    unsigned depth, left;
+};
+static enum mr_flow flow_of(const struct mr_pk *step, struct walk *w);
+
 static const char *const passing[] = {
     "StandardScaler",      "MinMaxScaler",     "MaxAbsScaler",        "RobustScaler",
     "QuantileTransformer", "PowerTransformer", "FunctionTransformer", "VarianceThreshold",
@@ -32,10 +40,10 @@ static const struct mr_pk *part(const struct mr_pk *tuple, size_t i) {
     return mr_pk_seq(tuple, &v, &n) && i < n ? v[i] : NULL;
 }
 
-static enum mr_flow of_steps(const struct mr_pk *list, unsigned depth) {
+static enum mr_flow of_steps(const struct mr_pk *list, struct walk *w) {
     enum mr_flow state = MR_FLOW_PASS;
     for (size_t i = 0, n = mr_pk_len(list); i < n; i++) {
-        enum mr_flow f = mr_flow_of(part(part(list, i), 1), depth + 1);
+        enum mr_flow f = flow_of(part(part(list, i), 1), w);
         if (f == MR_FLOW_CLEAN)
             return MR_FLOW_CLEAN;
         if (f == MR_FLOW_REFUSE)
@@ -46,7 +54,7 @@ static enum mr_flow of_steps(const struct mr_pk *list, unsigned depth) {
     return state;
 }
 
-static enum mr_flow of_columns(const struct mr_pk *obj, unsigned depth) {
+static enum mr_flow of_columns(const struct mr_pk *obj, struct walk *w) {
     const struct mr_pk *list = mr_pk_attr(obj, "transformers_");
     enum mr_flow all = MR_FLOW_REFUSE;
     bool any = false;
@@ -55,7 +63,7 @@ static enum mr_flow of_columns(const struct mr_pk *obj, unsigned depth) {
         struct mr_str s;
         if (mr_pk_str(step, &s) && mr_str_is(s, "drop"))
             continue;
-        enum mr_flow f = mr_flow_of(step, depth + 1);
+        enum mr_flow f = flow_of(step, w);
         all = any ? beside(all, f) : f;
         any = true;
     }
@@ -63,7 +71,7 @@ static enum mr_flow of_columns(const struct mr_pk *obj, unsigned depth) {
 }
 
 /* All branches read the same columns, so each of them must take what comes. */
-static enum mr_flow of_union(const struct mr_pk *obj, unsigned depth) {
+static enum mr_flow of_union(const struct mr_pk *obj, struct walk *w) {
     const struct mr_pk *list = mr_pk_attr(obj, "transformer_list");
     enum mr_flow all = MR_FLOW_CLEAN;
     for (size_t i = 0, n = mr_pk_len(list); i < n; i++) {
@@ -71,7 +79,7 @@ static enum mr_flow of_union(const struct mr_pk *obj, unsigned depth) {
         struct mr_str s;
         if (mr_pk_str(step, &s) && mr_str_is(s, "drop"))
             continue;
-        enum mr_flow f = mr_flow_of(step, depth + 1);
+        enum mr_flow f = flow_of(step, w);
         if (f < all)
             all = f;
     }
@@ -85,11 +93,7 @@ static enum mr_flow of_ordinal(const struct mr_pk *obj) {
     return is_nan(mr_pk_attr(obj, "encoded_missing_value")) ? MR_FLOW_PASS : MR_FLOW_CLEAN;
 }
 
-enum mr_flow mr_flow_of(const struct mr_pk *step, unsigned depth) {
-    if (!step || step->type != MR_PK_OBJ) /* "passthrough", None */
-        return MR_FLOW_PASS;
-    if (depth > 32)
-        return MR_FLOW_REFUSE;
+static enum mr_flow of_object(const struct mr_pk *step, struct walk *w) {
     struct mr_str cls = mr_pk_class_short(step);
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         if (mr_str_is(cls, passing[i]))
@@ -101,11 +105,28 @@ enum mr_flow mr_flow_of(const struct mr_pk *step, unsigned depth) {
     if (mr_str_is(cls, "OrdinalEncoder"))
         return of_ordinal(step);
     if (mr_str_is(cls, "Pipeline"))
-        return of_steps(mr_pk_attr(step, "steps"), depth);
+        return of_steps(mr_pk_attr(step, "steps"), w);
     if (mr_str_is(cls, "ColumnTransformer"))
-        return of_columns(step, depth);
+        return of_columns(step, w);
     if (mr_str_is(cls, "FeatureUnion"))
-        return of_union(step, depth);
+        return of_union(step, w);
     const struct mr_pk *best = mr_pk_attr(step, "best_estimator_");
-    return best ? mr_flow_of(best, depth + 1) : MR_FLOW_REFUSE;
+    return best ? flow_of(best, w) : MR_FLOW_REFUSE;
+}
+
+static enum mr_flow flow_of(const struct mr_pk *step, struct walk *w) {
+    if (!step || step->type != MR_PK_OBJ) /* "passthrough", None */
+        return MR_FLOW_PASS;
+    if (w->depth >= MAX_DEPTH || w->left == 0)
+        return MR_FLOW_REFUSE;
+    w->left--;
+    w->depth++;
+    enum mr_flow f = of_object(step, w);
+    w->depth--;
+    return f;
+}
+
+enum mr_flow mr_flow_of(const struct mr_pk *step) {
+    struct walk w = {.left = MAX_VISITS};
+    return flow_of(step, &w);
 }

@@ -40,6 +40,18 @@ static int grow(struct terms *t, uint32_t width, uint32_t max, bool interaction,
     return 0;
 }
 
+/* How many terms up to degree `max` there are at most; MAX_TERMS + 1 when that is too many. */
+static uint32_t bound(uint32_t width, uint32_t max) {
+    double all = 1, level = 1;
+    for (uint32_t d = 1; d <= max; d++) {
+        level *= (double)(width + d - 1) / d; /* combinations with replacement */
+        all += level;
+        if (all > MAX_TERMS)
+            return MAX_TERMS + 1;
+    }
+    return (uint32_t)all + 1;
+}
+
 static int degrees(const struct mr_pk *obj, int64_t *lo, int64_t *hi, struct mr_err *e) {
     struct mr_pk *const *v;
     size_t n;
@@ -60,17 +72,19 @@ MR_STEP(mr_prep_poly) {
         rc = degrees(obj, &lo, &hi, e);
     if (rc)
         return rc;
-    struct terms t = {.cap = MAX_TERMS};
-    t.parent = mr_arena_array(c->arena, MAX_TERMS * 4, sizeof *t.parent);
-    if (!t.parent)
-        return mr_fail(e, MR_ENOMEM, "out of memory");
-    t.feature = t.parent + MAX_TERMS;
-    t.first = t.feature + MAX_TERMS;
-    uint32_t *keep = t.first + MAX_TERMS;
-    t.parent[0] = t.feature[0] = t.first[0] = 0;
     bool interaction = mr_step_flag(obj, "interaction_only", false);
     if (interaction && hi > width)
         hi = width;
+    struct terms t = {.cap = bound(width, (uint32_t)hi)};
+    if (t.cap > MAX_TERMS)
+        return mr_step_refuse(obj, e, "gives more than %u columns", MAX_TERMS);
+    t.parent = mr_arena_array(c->arena, (size_t)t.cap * 4, sizeof *t.parent);
+    if (!t.parent)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    t.feature = t.parent + t.cap;
+    t.first = t.feature + t.cap;
+    uint32_t *keep = t.first + t.cap;
+    t.parent[0] = t.feature[0] = t.first[0] = 0;
     rc = grow(&t, width, (uint32_t)hi, interaction, level, e);
     if (rc)
         return rc;

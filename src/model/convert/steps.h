@@ -16,7 +16,7 @@ enum mr_flow {
     MR_FLOW_CLEAN,  /* none is left */
 };
 /* Of a fitted transformer (object, "passthrough" or None). */
-enum mr_flow mr_flow_of(const struct mr_pk *step, unsigned depth);
+enum mr_flow mr_flow_of(const struct mr_pk *step);
 /* A slot like `in` whose evaluation fails, naming row and column, on a missing value. */
 uint32_t mr_step_no_missing(struct mr_convert *c, uint32_t in);
 
