@@ -14,7 +14,7 @@ import os
 import sys
 
 ENV = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-FAMILIES = ["trees", "linear", "svm", "neighbours", "misc", "prep", "text", "tables", "meta", "compose", "xgb", "lgbm",
+FAMILIES = ["trees", "linear", "svm", "neighbours", "misc", "more", "prep", "text", "tables", "meta", "compose", "xgb", "lgbm",
             "onnx_models", "formats"]
 PINNED = {"sk12": "1.2.", "sk13": "1.3.", "sk15": "1.5.", "new": ""}
 
