@@ -53,6 +53,13 @@ int mr_pkv_charge(struct mr_pk_vm *vm, size_t bytes) {
     return 0;
 }
 
+int mr_pkv_work(struct mr_pk_vm *vm, size_t n) {
+    if (n > vm->lim.max_memory - vm->work)
+        return mr_pkv_fail(vm, "the same bytes are read over and over");
+    vm->work += n;
+    return 0;
+}
+
 void *mr_pkv_alloc(struct mr_pk_vm *vm, size_t n) {
     void *p = mr_arena_alloc(&vm->arena, n);
     if (!p)

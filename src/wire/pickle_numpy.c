@@ -114,7 +114,7 @@ int mr_pkv_dtype_build(struct mr_pk_vm *vm, struct mr_pk *d, const struct mr_pk 
     if (names->type == MR_PK_NONE)
         return 0;
     if (d->d.kind != 'V' || names->type != MR_PK_TUPLE || fields->type != MR_PK_DICT ||
-        names->l.n > FIELDS_MAX)
+        names->l.n > FIELDS_MAX || fields->l.n > 4 * FIELDS_MAX)
         return mr_pkv_fail(vm, "malformed dtype fields");
     struct mr_pk_field *f = mr_pkv_array(vm, names->l.n, sizeof *f);
     if (!f)
@@ -291,7 +291,8 @@ static struct mr_pk *scalar(struct mr_pk_vm *vm, struct mr_pk *args) {
     if (!a)
         return NULL;
     struct mr_pk no_shape = {.type = MR_PK_TUPLE};
-    if (mr_pkv_array_shape(vm, a, dt, &no_shape) || set_data(vm, a, data))
+    if (mr_pkv_array_shape(vm, a, dt, &no_shape) || set_data(vm, a, data) ||
+        mr_pkv_work(vm, dt->d.size))
         return NULL;
     a->flags |= MR_PKF_BUILT;
     struct mr_pk *n = mr_pk_item_node(&vm->arena, dt, a->a.data);

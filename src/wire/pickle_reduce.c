@@ -159,6 +159,10 @@ int mr_pkv_build(struct mr_pk_vm *vm, struct mr_pk *o, struct mr_pk *state) {
         return mr_pkv_array_build(vm, o, state);
     if (o->flags & MR_PKF_FULL)
         return mr_pkv_joblib_build(vm, o, state);
+    if (o->o.cls->type == MR_PK_GLOBAL && mr_str_starts(o->o.cls->g.mod, MR_LIT("joblib.")) &&
+        mr_str_ends(o->o.cls->g.name, MR_LIT("NDArrayWrapper")))
+        return mr_pkv_fail(vm, "an array lies in a separate file, as joblib before 0.10 wrote it; "
+                               "save the model again with a newer joblib, into one file");
     o->o.state = state;
     return mr_pkv_deepen(vm, o, state);
 }

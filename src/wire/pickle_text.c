@@ -1,7 +1,7 @@
 /* Literals of the text protocols: decimal integers, Python 2 str, raw-unicode-escape. */
 #include "wire/pickle_vm.h"
 
-#define DECIMAL_MAX 1200u /* digits; conversion is quadratic */
+#define DECIMAL_MAX 128u /* digits; conversion is quadratic */
 
 static bool is_ascii(const uint8_t *p, size_t n) {
     uint8_t any = 0;
@@ -193,9 +193,9 @@ struct mr_pk *mr_pkv_unescape_unicode(struct mr_pk_vm *vm, struct mr_str s) {
 }
 
 int mr_pkv_latin1(struct mr_pk_vm *vm, struct mr_str s, struct mr_str *ret) {
-    if (s.n > vm->lim.max_memory - vm->work)
-        return mr_pkv_fail(vm, "the same bytes are encoded over and over");
-    vm->work += s.n;
+    int rc = mr_pkv_work(vm, s.n);
+    if (rc)
+        return rc;
     if (is_ascii((const uint8_t *)s.p, s.n)) {
         *ret = s;
         return 0;

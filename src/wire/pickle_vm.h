@@ -58,6 +58,9 @@ extern const struct mr_pk_op mr_pk_ops[256]; /* pickle_ops.c */
 /* "pickle opcode NAME at byte N: …"; returns MR_EREFUSED. */
 int mr_pkv_fail(struct mr_pk_vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int mr_pkv_charge(struct mr_pk_vm *vm, size_t bytes);
+/* Counts n bytes that a constructor reads again: a few bytes of pickle can name the same data over
+ * and over. */
+int mr_pkv_work(struct mr_pk_vm *vm, size_t n);
 void *mr_pkv_alloc(struct mr_pk_vm *vm, size_t n);
 void *mr_pkv_array(struct mr_pk_vm *vm, size_t n, size_t size);
 struct mr_pk *mr_pkv_node(struct mr_pk_vm *vm, enum mr_pk_type t);

@@ -246,6 +246,12 @@ def arrays():
     add("joblib_inner_gadget.joblib", "parse", "something else",
         proto(3) + one + file(reduce(glob("os.system"), s("id")), 3) + STOP)
     add("joblib_inner_endless.joblib", "parse", "nest more than", proto(3) + one * 200)
+    add("joblib_array_in_other_file.pkl", "parse", "separate file", file(
+        obj("joblib.numpy_pickle_compat.NDArrayWrapper", filename=s("../../etc/passwd"), subclass=glob("numpy.ndarray"))))
+    text = bts(bytes(4096))
+    same = b"".join(b"h\x01h\x02h\x03\x86R0" for _ in range(4))
+    add("scalar_same_bytes_again.pkl", "model", "None", file(
+        glob("numpy.core.multiarray.scalar") + b"q\x010" + dtype("U1024") + b"q\x020" + text + b"q\x030" + same + NONE))
     add("joblib_inner_missing.joblib", "parse", "STOP", proto(3) + one)
 
 

@@ -310,6 +310,31 @@ MR_TEST(limits_hold) {
     free(p);
 }
 
+/* A few bytes of pickle that name the same data again: work is bounded, not only memory. */
+MR_TEST(repeated_work_is_bounded) {
+    struct mr_buf b;
+    struct mr_pk_limits lim = mr_pk_default_limits();
+    lim.max_memory = 4 << 20;
+    mr_buf_init(&b, 4 << 20);
+    mr_buf_add(&b, "c_codecs\nencode\nq\x01", 18);
+    mr_buf_add(&b, "X\x00\x00\x01\x00", 5);
+    memset(mr_buf_reserve(&b, 65536), 'a', 65536);
+    b.n += 65536;
+    mr_buf_cstr(&b, "U\x06latin1\x86q\x02");
+    for (int i = 0; i < 1000; i++)
+        mr_buf_cstr(&b, "0h\x01h\x02R");
+    mr_buf_cstr(&b, ".");
+    CHECK(mr_buf_ok(&b));
+    struct mr_pk_doc *d = NULL;
+    struct mr_err e = {0};
+    CHECK_INT(mr_pickle_load(b.p, b.n, &lim, &d, &e), MR_EREFUSED);
+    CHECK(strstr(e.msg, "over and over"));
+    lim.max_memory = 128 << 20;
+    CHECK_INT(mr_pickle_load(b.p, b.n, &lim, &d, &e), 0);
+    mr_pickle_free(d);
+    mr_buf_release(&b);
+}
+
 MR_TEST(last_key_wins_and_state_may_be_a_pair) {
     struct mr_pk_doc *d = NULL;
     static const char two[] = "cm\nC\n)\x81}U\x01\x61K\x01sU\x01\x61K\x02s}U\x01zK\x03s\x86\x62.";
@@ -352,5 +377,5 @@ MR_TEST(sniff_tells_pickles_from_other_files) {
 
 MR_TEST_MAIN(CASE(numbers), CASE(text_and_bytes), CASE(containers), CASE(stack_and_memo),
              CASE(objects_are_inert), CASE(framing), CASE(data_constructors), CASE(limits_hold),
-             CASE(last_key_wins_and_state_may_be_a_pair),
+             CASE(repeated_work_is_bounded), CASE(last_key_wins_and_state_may_be_a_pair),
              CASE(sniff_tells_pickles_from_other_files))
