@@ -5,6 +5,10 @@
 
 #define DOWN (_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
 
+/* Ties are kept as the smallest value of (x xor threshold) bits: 0 says that some were equal. Both
+ * zeros count as one because thresholds are never -0 (mr_float_down) and an input of -0 is exact.
+ */
+
 /* Number of the lowest set bit. */
 static inline __m512i lowest(__m512i live) {
     return _mm512_popcnt_epi32(
@@ -39,19 +43,20 @@ static inline __attribute__((always_inline)) struct row load_row(const double *x
 
 static inline __attribute__((always_inline)) __m512i test(const struct mr_qs *q,
                                                           const struct row *r, size_t at, bool two,
-                                                          bool ties, __mmask16 *tie, __m512i live) {
+                                                          bool ties, __m512i *tie, __m512i live) {
     __m512i f = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(q->feature + at)));
     __m512 v = two ? _mm512_permutex2var_ps(r->f0, f, r->f1) : _mm512_permutexvar_ps(f, r->f0);
     __m512 t = _mm512_load_ps(q->t + at);
     if (ties)
-        *tie |= _mm512_cmp_ps_mask(v, t, _CMP_EQ_OQ);
+        *tie = _mm512_min_epu32(*tie,
+                                _mm512_xor_si512(_mm512_castps_si512(v), _mm512_castps_si512(t)));
     return _mm512_mask_and_epi32(live, _mm512_cmp_ps_mask(v, t, _CMP_GT_OQ), live,
                                  _mm512_load_si512(q->mask + at));
 }
 
 /* Exit leaves of the 16 trees of group g. Two chains hide the latency of the masks. */
 static inline __attribute__((always_inline)) __m512i
-exits(const struct mr_qs *q, uint32_t g, const struct row *r, bool two, bool ties, __mmask16 *tie) {
+exits(const struct mr_qs *q, uint32_t g, const struct row *r, bool two, bool ties, __m512i *tie) {
     __m512i a = _mm512_set1_epi32(-1), b = a;
     size_t at = (size_t)q->start[g] * 16, end = at + (size_t)q->steps[g] * 16;
     for (; at + 16 < end; at += 32) {
@@ -71,7 +76,7 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
         _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 5);
     __m512d s = _mm512_setzero_pd(), u = s;
     uint32_t n = p->m.n_trees, count[16] = {0};
-    __mmask16 tie = 0;
+    __m512i tie = _mm512_set1_epi32(-1);
     for (uint32_t g = 0; g < q->n_groups; g++) {
         __m512i at = _mm512_add_epi32(exits(q, g, r, two, ties, &tie), place);
         __mmask16 used = n - 16 * g < 16 ? (__mmask16)((1u << (n - 16 * g)) - 1) : 0xffff;
@@ -97,7 +102,7 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
         out[0] = _mm512_reduce_add_pd(_mm512_add_pd(s, u));
     for (uint32_t k = 0; p->sum == MR_SUM_COUNT && k < p->m.n_out; k++)
         out[k] = count[k];
-    return tie == 0;
+    return !ties || _mm512_testn_epi32_mask(tie, tie) == 0;
 }
 
 bool mr_qs_row_avx512(const struct mr_trees_prep *p, const double *x, double *out, uint32_t *leaf) {
@@ -114,10 +119,37 @@ bool mr_qs_row_avx512(const struct mr_trees_prep *p, const double *x, double *ou
 /* --- lane = row --------------------------------------------------------------------------------
  */
 
+uint32_t mr_qs_cols_avx512(const struct mr_trees_prep *p, const double *x, size_t rows, float *tmp,
+                           float *cols, bool *ret_exact) {
+    uint32_t n = p->m.n_features, missing = 0;
+    unsigned rounded = 0;
+    for (size_t r = 0; r < rows; r++) {
+        unsigned nan = 0;
+        for (uint32_t f = 0; f < n; f += 8) {
+            __mmask8 m = n - f >= 8 ? 0xff : (__mmask8)((1u << (n - f)) - 1);
+            __m512d d = _mm512_maskz_loadu_pd(m, x + r * n + f);
+            __m256 v = p->f32 ? _mm512_cvtpd_ps(d) : _mm512_cvt_roundpd_ps(d, DOWN);
+            nan |= _mm512_cmp_pd_mask(d, d, _CMP_UNORD_Q);
+            rounded |= _mm512_cmp_pd_mask(_mm512_cvtps_pd(v), d, _CMP_NEQ_UQ);
+            _mm256_mask_storeu_ps(tmp + r * n + f, m, v);
+        }
+        missing |= (uint32_t)(nan != 0) << r;
+    }
+    __m512i row =
+        _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                           _mm512_set1_epi32((int)n));
+    __mmask16 used = rows >= 16 ? 0xffff : (__mmask16)((1u << rows) - 1);
+    for (uint32_t f = 0; f < n; f++)
+        _mm512_store_ps(cols + (size_t)f * 16,
+                        _mm512_mask_i32gather_ps(_mm512_setzero_ps(), used, row, tmp + f, 4));
+    *ret_exact = rounded == 0;
+    return missing;
+}
+
 static inline __attribute__((always_inline)) uint32_t
 clear_leaves(const struct mr_trees_prep *p, const float *cols, uint32_t *live, bool ties) {
     const struct mr_qs *q = &p->qs;
-    __mmask16 tie = 0;
+    __m512i tie = _mm512_set1_epi32(-1);
     for (uint32_t t = 0; t < p->m.n_trees; t++)
         _mm512_store_si512(live + (size_t)t * 16, _mm512_set1_epi32(-1));
     for (uint32_t f = 0; f < p->m.n_features; f++) {
@@ -127,7 +159,8 @@ clear_leaves(const struct mr_trees_prep *p, const float *cols, uint32_t *live, b
             __m512 t = _mm512_set1_ps(n.t);
             __mmask16 right = _mm512_cmp_ps_mask(v, t, _CMP_GT_OQ);
             if (ties)
-                tie |= _mm512_cmp_ps_mask(v, t, _CMP_EQ_OQ);
+                tie = _mm512_min_epu32(
+                    tie, _mm512_xor_si512(_mm512_castps_si512(v), _mm512_castps_si512(t)));
             if (!right)
                 break;
             uint32_t *l = live + (size_t)n.tree * 16;
@@ -136,7 +169,7 @@ clear_leaves(const struct mr_trees_prep *p, const float *cols, uint32_t *live, b
                 l, _mm512_mask_and_epi32(old, right, old, _mm512_set1_epi32((int)n.mask)));
         }
     }
-    return tie;
+    return ties ? _mm512_testn_epi32_mask(tie, tie) : 0;
 }
 
 static void count_classes(const struct mr_trees_prep *p, const uint32_t *live, double *acc) {

@@ -87,9 +87,9 @@ void mr_trees_prep_free(struct mr_trees_prep *p);
 int mr_trees_run(const struct mr_trees_prep *p, const double *x, size_t rows, double *out,
                  struct mr_arena *scratch, struct mr_err *e);
 
-/* The largest float not above t (t not NaN). */
+/* The largest float not above t (t not NaN); 0 for -0. */
 static inline float mr_float_down(double t) {
-    float f = (float)t;
+    float f = (float)t + 0.0f;
     if ((double)f > t) { /* the float before f: one step down in its bits */
         int32_t bits;
         memcpy(&bits, &f, sizeof bits);
@@ -114,6 +114,10 @@ bool mr_qs_row_avx2(const struct mr_trees_prep *p, const double *x, double *out,
 /* A block of up to 16 (8) rows, their columns transposed and rounded in `cols` (n_features x 16 or
  * 8 floats). `live` has n_trees * 16 (8) words. Writes sums to acc[output * lanes + row] (doubles)
  * or leaf numbers to leaf[tree * lanes + row]. Returns the rows with ties as bits. */
+/* Rows to columns for it; tmp has 16 * n_features floats. Returns rows with missing values as bits;
+ * exact: no value was rounded. */
+uint32_t mr_qs_cols_avx512(const struct mr_trees_prep *p, const double *x, size_t rows, float *tmp,
+                           float *cols, bool *ret_exact);
 uint32_t mr_qs_block_avx512(const struct mr_trees_prep *p, const float *cols, uint32_t *live,
                             double *acc, uint32_t *leaf);
 uint32_t mr_qs_block_avx2(const struct mr_trees_prep *p, const float *cols, uint32_t *live,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define MAX_TABLE (64u << 20) /* bytes of leaf tables; larger ensembles walk */
+#define MAX_FEATURES 4096u /* wider rows are not worth turning into columns */
 
 struct tree_info {
     uint32_t tree, nodes, leaves;
@@ -171,7 +172,7 @@ static int by_row(struct mr_trees_prep *p) {
 int mr_qs_build(struct mr_trees_prep *p, struct mr_err *e) {
     const struct mr_trees *m = &p->m;
     size_t table = (size_t)m->n_trees * MR_QS_LEAVES * (sizeof(double) + sizeof(int32_t));
-    if (m->n_trees == 0 || table > MAX_TABLE)
+    if (m->n_trees == 0 || table > MAX_TABLE || m->n_features > MAX_FEATURES)
         return 0;
     MR_AUTO_FREE struct tree_info *info = mr_calloc(m->n_trees, sizeof *info);
     if (!info)

@@ -71,7 +71,7 @@ static void one(const struct mr_trees_prep *p, const double *x, float *row, uint
 }
 
 struct block {
-    float *cols;
+    float *cols, *tmp;
     uint32_t *live, *leaf;
     double *acc;
 };
@@ -104,7 +104,8 @@ static void run_block(const struct mr_trees_prep *p, const double *x, size_t row
                       const struct block *b, double *out) {
     uint32_t lanes = p->qs.lanes, n_out = p->m.n_out;
     bool exact;
-    uint32_t slow = transpose(p, x, rows, lanes, b->cols, &exact);
+    uint32_t slow = lanes == 16 ? mr_qs_cols_avx512(p, x, rows, b->tmp, b->cols, &exact)
+                                : transpose(p, x, rows, lanes, b->cols, &exact);
     uint32_t tie = lanes == 16 ? mr_qs_block_avx512(p, b->cols, b->live, b->acc, b->leaf)
                                : mr_qs_block_avx2(p, b->cols, b->live, b->acc, b->leaf);
     if (!p->f32 && !exact)
@@ -134,12 +135,13 @@ static int blocks(const struct mr_trees_prep *p, const double *x, size_t *rows, 
                   struct mr_arena *scratch) {
     uint32_t lanes = p->qs.lanes, n = p->m.n_trees;
     struct block b = {.cols = aligned(scratch, (size_t)p->m.n_features * lanes, sizeof(float)),
+                      .tmp = aligned(scratch, (size_t)p->m.n_features * lanes, sizeof(float)),
                       .live = aligned(scratch, (size_t)n * lanes, sizeof(uint32_t)),
                       .acc = aligned(scratch, (size_t)p->m.n_out * lanes, sizeof(double)),
                       .leaf = aligned(scratch, p->sum == MR_SUM_LEAVES ? (size_t)n * lanes : 1,
                                       sizeof(uint32_t))};
     size_t done = 0;
-    if (!b.cols || !b.live || !b.acc || !b.leaf)
+    if (!b.cols || !b.tmp || !b.live || !b.acc || !b.leaf)
         return MR_ENOMEM;
     memset(b.cols, 0, (size_t)p->m.n_features * lanes * sizeof(float));
     while (*rows - done >= lanes * 3 / 4) {
