@@ -1,5 +1,6 @@
 /* sklearn.feature_selection: transformers that keep some columns. */
 #include "base/num.h"
+#include "model/convert/importances.h"
 #include "model/convert/steps.h"
 
 #include <math.h>
@@ -132,17 +133,21 @@ static int mask(struct mr_convert *c, const struct mr_pk *obj, uint32_t n, bool 
     return scores ? percentile(c, obj, v, n, keep, e) : p_values(c, obj, cls, v, n, keep, e);
 }
 
-/* Importances of SelectFromModel's estimator: |coef_| (its norm over classes), else the stored
+/* Importances of SelectFromModel's estimator: |coef_| (its norm over classes), else
  * feature_importances_. */
 static int importances(struct mr_convert *c, const struct mr_pk *obj, const struct mr_pk *est,
                        uint32_t n, const double **ret, struct mr_err *e) {
     const struct mr_pk *coef = mr_pk_attr(est, "coef_");
     if (!mr_step_is(obj, "importance_getter", "auto") && !mr_step_none(obj, "importance_getter"))
         return mr_step_refuse(obj, e, "has its own importance_getter");
-    if (!coef)
+    if (!coef) {
+        int r = mr_importances(c, est, n, ret, e);
+        if (r != MR_EUNSUPPORTED)
+            return r;
         return mr_step_refuse(obj, e,
                               "asks its inner model for importances that are not in the file; "
-                              "use a linear inner model or SelectKBest");
+                              "use a linear or tree model inside, or SelectKBest");
+    }
     const double *v;
     size_t rows, cols;
     int rc = mr_pk_f64(c->arena, coef, &v, &rows, &cols, e);

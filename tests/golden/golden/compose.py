@@ -6,7 +6,8 @@ import sklearn
 from sklearn import feature_selection as F
 from sklearn import preprocessing as P
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier, StackingRegressor
+from sklearn.ensemble import (GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier,
+                              StackingClassifier, StackingRegressor)
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -70,6 +71,11 @@ def selectors(g):
     fit2("from_model_number", F.SelectFromModel(LinearSVC(dual=False, penalty="l1", C=0.01)))
     fit2("from_model_most", F.SelectFromModel(lr(), max_features=3, threshold=-np.inf))
     fit2("from_model_lasso", F.SelectFromModel(Lasso(0.05)))
+    forest = RandomForestClassifier(n_estimators=5, max_depth=3, random_state=0)
+    fit2("from_model_forest", make_pipeline(F.SelectFromModel(forest, threshold="median"), lr()))
+    fit2("from_model_tree", F.SelectFromModel(DecisionTreeClassifier(max_depth=4, random_state=0)))
+    fit2("from_model_boosting", F.SelectFromModel(GradientBoostingClassifier(n_estimators=3, max_depth=2,
+                                                                             random_state=0)))
     fit2("rfe", F.RFE(lr(), n_features_to_select=4))
     fit2("rfecv_pipe", make_pipeline(F.RFECV(lr(), min_features_to_select=2, cv=3), lr()))
 
