@@ -148,11 +148,6 @@ static void add_stamp(struct shard *s) {
     mr_buf_add(&s->buf, frac, 5);
 }
 
-static const char *method_name(enum mr_method m) {
-    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-    return m < sizeof names / sizeof *names ? names[m] : "OTHER";
-}
-
 /* Microseconds as milliseconds with three places. */
 static void add_ms(struct mr_buf *b, int64_t us) {
     char frac[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10),
@@ -171,7 +166,7 @@ static void add_json(struct shard *s, const struct mr_req *r, const struct mr_ca
     ADD(b, "\",\"level\":\"info\",\"event\":\"request\",\"id\":\"");
     mr_buf_cstr(b, r->id);
     ADD(b, "\",\"method\":\"");
-    mr_buf_cstr(b, method_name(r->method));
+    mr_buf_cstr(b, mr_method_name(r->method));
     ADD(b, "\",\"path\":");
     mr_buf_json(b, path);
     ADD(b, ",\"status\":");
@@ -200,7 +195,7 @@ static void add_json(struct shard *s, const struct mr_req *r, const struct mr_ca
 static void add_text(struct shard *s, const struct mr_req *r, struct mr_str path, int64_t us) {
     struct mr_buf *b = &s->buf;
     mr_buf_fmt(b, "%.8s %3d %-6s ", s->stamp[0] ? s->stamp + 11 : "", r->status,
-               method_name(r->method));
+               mr_method_name(r->method));
     mr_buf_json(b, path);
     mr_buf_char(b, ' ');
     add_ms(b, us);

@@ -49,11 +49,6 @@ static void counter(struct mr_buf *b, const char *name, const char *help, uint64
     mr_buf_fmt(b, "%s %llu\n", name, (unsigned long long)v);
 }
 
-static const char *method_name(enum mr_method m) {
-    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-    return m < sizeof names / sizeof *names ? names[m] : "OTHER";
-}
-
 static void render_requests(struct mr_api *a, struct mr_buf *b) {
     head(b, "millrace_http_requests_total", "counter", "Requests by route and status class.");
     for (size_t i = 0; i < a->n_routes; i++)
@@ -64,7 +59,7 @@ static void render_requests(struct mr_api *a, struct mr_buf *b) {
                            "millrace_http_requests_total{family=\"%s\",route=\"%s\",method=\"%s\","
                            "status=\"%s\"} %llu\n",
                            a->refs[i].family->name, a->refs[i].row->path,
-                           method_name(a->refs[i].row->method),
+                           mr_method_name(a->refs[i].row->method),
                            (const char *const[]){"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}[cls],
                            (unsigned long long)n);
         }
@@ -79,7 +74,7 @@ static void render_durations(struct mr_api *a, struct mr_buf *b) {
         uint64_t cumulated = 0;
         snprintf(labels, sizeof labels, "family=\"%s\",route=\"%s\",method=\"%s\"",
                  a->refs[i].family->name, a->refs[i].row->path,
-                 method_name(a->refs[i].row->method));
+                 mr_method_name(a->refs[i].row->method));
         for (size_t k = 0; k <= MR_STAT_BUCKETS; k++)
             cumulated += get(&s->bucket[k]);
         if (!cumulated)

@@ -36,6 +36,9 @@ enum mr_method {
     MR_METHOD_OTHER,
 };
 
+/* "GET" …; "OTHER" for MR_METHOD_OTHER. */
+const char *mr_method_name(enum mr_method m);
+
 struct mr_req;
 struct mr_http_server;
 

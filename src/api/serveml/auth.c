@@ -9,19 +9,34 @@ static void user_members(struct mr_buf *b, const struct mr_user *u) {
     mr_json_str(b, "username", u->username);
 }
 
-static int add_token(struct mr_call *c, const struct mr_user *u, struct mr_buf *b,
-                     struct mr_err *e) {
-    struct mr_buf token;
+/* {"access_token":…,"token_type":"bearer"…} plus the user after a registration. */
+static int token_reply(struct mr_call *c, const struct mr_user *u, bool with_user,
+                       struct mr_err *e) {
+    struct mr_buf b, token;
     int64_t ttl;
     mr_buf_init(&token, 4096);
     int rc = mr_accounts_token(c->core->accounts, u, &token, &ttl, e);
-    if (!rc) {
-        mr_json_str(b, "access_token", mr_buf_view(&token));
-        mr_json_cstr(b, "token_type", "bearer");
-        mr_json_i64(b, "expires_in", ttl);
+    if (rc) {
+        mr_buf_release(&token);
+        return rc;
     }
+    mr_call_buf(c, &b);
+    mr_buf_char(&b, '{');
+    mr_json_str(&b, "access_token", mr_buf_view(&token));
+    mr_json_cstr(&b, "token_type", "bearer");
+    mr_json_i64(&b, "expires_in", ttl);
     mr_buf_release(&token);
-    return rc;
+    if (with_user) {
+        mr_json_key(&b, "user");
+        mr_buf_char(&b, '{');
+        user_members(&b, u);
+        if (u->full_name.p)
+            mr_json_str(&b, "full_name", u->full_name);
+        mr_json_time(&b, "created_at", u->created_us);
+        mr_buf_char(&b, '}');
+    }
+    mr_buf_char(&b, '}');
+    return mr_call_json(c, 200, &b, e);
 }
 
 int mr_serveml_auth_register(struct mr_call *c, struct mr_err *e) {
@@ -31,42 +46,15 @@ int mr_serveml_auth_register(struct mr_call *c, struct mr_err *e) {
                                  .full_name = mr_call_str(c, "full_name"),
                                  .invitation = mr_call_str(c, "invitation")};
     struct mr_user u;
-    struct mr_buf b;
     int rc = mr_accounts_register(c->core->accounts, &in, c->req->arena, &u, e);
-    if (rc)
-        return rc;
-    mr_call_buf(c, &b);
-    mr_buf_char(&b, '{');
-    rc = add_token(c, &u, &b, e);
-    if (rc) {
-        mr_buf_release(&b);
-        return rc;
-    }
-    mr_buf_cstr(&b, ",\"user\":{");
-    user_members(&b, &u);
-    if (u.full_name.p)
-        mr_json_str(&b, "full_name", u.full_name);
-    mr_json_time(&b, "created_at", u.created_us);
-    mr_buf_cstr(&b, "}}");
-    return mr_call_json(c, 200, &b, e);
+    return rc ? rc : token_reply(c, &u, true, e);
 }
 
 int mr_serveml_auth_login(struct mr_call *c, struct mr_err *e) {
     struct mr_user u;
-    struct mr_buf b;
     int rc = mr_accounts_login(c->core->accounts, mr_call_str(c, "email"),
                                mr_call_str(c, "password"), c->req->arena, &u, e);
-    if (rc)
-        return rc;
-    mr_call_buf(c, &b);
-    mr_buf_char(&b, '{');
-    rc = add_token(c, &u, &b, e);
-    if (rc) {
-        mr_buf_release(&b);
-        return rc;
-    }
-    mr_buf_char(&b, '}');
-    return mr_call_json(c, 200, &b, e);
+    return rc ? rc : token_reply(c, &u, false, e);
 }
 
 /* The operator's key belongs to no user: it answers for the account itself. */
