@@ -54,7 +54,7 @@ struct mr_pk_op {
 };
 extern const struct mr_pk_op mr_pk_ops[256]; /* pickle_ops.c */
 
-/* --- pickle.c: errors, memory, stack, memo --- */
+/* --- pickle_node.c: errors, memory, nodes --- */
 /* "pickle opcode NAME at byte N: …"; returns MR_EREFUSED. */
 int mr_pkv_fail(struct mr_pk_vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int mr_pkv_charge(struct mr_pk_vm *vm, size_t bytes);
@@ -76,6 +76,7 @@ int mr_pkv_extend(struct mr_pk_vm *vm, struct mr_pk *seq, struct mr_pk **v, size
 /* Raises parent->depth over child's; refuses nests over the cap. */
 int mr_pkv_deepen(struct mr_pk_vm *vm, struct mr_pk *parent, const struct mr_pk *child);
 
+/* --- pickle.c: input, stack, memo --- */
 const uint8_t *mr_pkv_take(struct mr_pk_vm *vm, size_t n);
 int mr_pkv_le(struct mr_pk_vm *vm, unsigned bytes, uint64_t *ret);
 int mr_pkv_line(struct mr_pk_vm *vm, struct mr_str *ret); /* without the newline */
