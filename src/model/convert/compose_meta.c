@@ -367,6 +367,15 @@ static int inverse(struct mr_convert *c, const struct mr_pk *t, uint32_t in, uin
             *ret = mr_step_affine(c, in, &(struct mr_affine){.scale = scale, .add = shift});
         return rc;
     }
+    if (mr_str_is(cls, "RobustScaler")) {
+        if (mr_step_flag(t, "with_scaling", true))
+            rc = mr_step_f64(c, t, "scale_", 1, &scale, e);
+        if (rc == 0 && mr_step_flag(t, "with_centering", true))
+            rc = mr_step_f64(c, t, "center_", 1, &shift, e);
+        if (rc == 0)
+            *ret = mr_step_affine(c, in, &(struct mr_affine){.scale = scale, .add = shift});
+        return rc;
+    }
     if (mr_str_is(cls, "MinMaxScaler")) {
         rc = mr_step_f64(c, t, "scale_", 1, &scale, e);
         if (rc == 0)
@@ -378,7 +387,7 @@ static int inverse(struct mr_convert *c, const struct mr_pk *t, uint32_t in, uin
     }
     return mr_step_refuse(t, e,
                           "cannot be undone natively on a target; use StandardScaler, "
-                          "MinMaxScaler or numpy functions");
+                          "RobustScaler, MinMaxScaler or numpy functions");
 }
 
 MR_EST(mr_compose_target) {

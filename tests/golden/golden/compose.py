@@ -94,6 +94,7 @@ def functions(g):
           n=6)
     g.fit("cx_target_minmax", TransformedTargetRegressor(LinearRegression(), transformer=P.MinMaxScaler((1, 3))),
           diab[0], target, n=6)
+    g.fit("cx_target_robust", TransformedTargetRegressor(Ridge(), transformer=P.RobustScaler()), diab[0], target, n=6)
     g.fit("cx_label_binarizer", P.LabelBinarizer(neg_label=-1), D.iris_named()[1],
           inputs=["setosa", "virginica", "other"]) if g.wanted("cx_label_binarizer") else None
 
