@@ -137,7 +137,7 @@ static void wait_for_work(struct mr_usage *u) {
     int64_t ns = at.tv_nsec + (int64_t)u->fold_ms * 1000000;
     at.tv_sec += ns / 1000000000;
     at.tv_nsec = ns % 1000000000;
-    while (!u->waiting && !u->stopping)
+    while (!u->waiting && !u->stopping && !u->spare_wanted)
         if (pthread_cond_timedwait(&u->cond, &u->mu, &at))
             break;
 }
@@ -150,6 +150,7 @@ void *mr_fold_main(void *arg) {
         struct mr_usage_wait *list = u->waiting;
         u->waiting = NULL;
         end = u->stopping;
+        u->spare_wanted = false;
         pthread_mutex_unlock(&u->mu);
         if (!end)
             mr_spool_prepare(&u->spool, NULL); /* on failure mr_usage_record tries for itself */

@@ -42,7 +42,7 @@ struct mr_usage {
     pthread_mutex_t mu;
     pthread_cond_t cond;
     struct mr_usage_wait *waiting;
-    bool stopping;
+    bool stopping, spare_wanted;
     struct mr_usage_stats stats;
 
     /* fold thread */

@@ -28,6 +28,7 @@ bool mr_spool_valid(const struct mr_segment *g, uint64_t i) {
 /* The current segment is full: the next one takes over. */
 static int rotate(struct mr_spool *s, struct mr_segment *full) {
     int rc = 0;
+    bool took = false;
     pthread_mutex_lock(&s->mu);
     if (atomic_load(&s->cur) == full && atomic_load(&full->next) >= full->capacity) {
         struct mr_segment *next = s->spare;
@@ -44,8 +45,11 @@ static int rotate(struct mr_spool *s, struct mr_segment *full) {
         }
         if (next)
             atomic_store(&s->cur, next);
+        took = next != NULL;
     }
     pthread_mutex_unlock(&s->mu);
+    if (took && s->wanted)
+        s->wanted(s->wanted_arg);
     return rc;
 }
 

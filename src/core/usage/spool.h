@@ -51,6 +51,8 @@ struct mr_spool {
     struct mr_segment *spare; /* also in the list */
     struct mr_segment *unused;
     unsigned n;
+    void (*wanted)(void *arg); /* a spare segment was taken: make another; any thread */
+    void *wanted_arg;
     uint64_t retired; /* records of dropped segments of this process */
     atomic_uint_fast64_t refused, damaged;
 };

@@ -27,6 +27,14 @@ static void free_usage(struct mr_usage *u) {
     mr_free(u);
 }
 
+static void spare_wanted(void *arg) {
+    struct mr_usage *u = arg;
+    pthread_mutex_lock(&u->mu);
+    u->spare_wanted = true;
+    pthread_cond_signal(&u->cond);
+    pthread_mutex_unlock(&u->mu);
+}
+
 static int or_default(int v, int otherwise) {
     return v > 0 ? v : otherwise;
 }
@@ -61,6 +69,8 @@ int mr_usage_open(const struct mr_usage_config *c, struct mr_usage **ret, struct
     rc = mr_spool_open(&u->spool, c->data_dir ? dir : NULL,
                        c->segment_records ? c->segment_records : 32768,
                        c->segments_max ? c->segments_max : 256, e);
+    u->spool.wanted = spare_wanted;
+    u->spool.wanted_arg = u;
     if (rc == 0 && alloc_batch(&u->batch))
         rc = mr_fail(e, MR_ENOMEM, "out of memory");
     if (rc == 0) /* before offsets of removed files are forgotten */

@@ -215,6 +215,7 @@ MR_TEST(threads_rotate_through_small_files) {
 
 MR_TEST(a_dead_process_leaves_its_records) {
     begin(false);
+    mr_db_close(db); /* a fork of one thread */
     pid_t pid = fork();
     if (pid == 0) { /* records without ever folding, leaves a hole, dies */
         struct mr_db *mem = NULL;
@@ -236,6 +237,8 @@ MR_TEST(a_dead_process_leaves_its_records) {
     int st;
     waitpid(pid, &st, 0);
     CHECK_INT(st, 0);
+    struct mr_db_config mem = {.path = ":memory:"};
+    CHECK_INT(mr_db_open(&mem, &db, NULL), 0);
     CHECK(spool_files() >= 3);
     /* one record torn, one file that is none of ours */
     char cmd[700];
@@ -337,18 +340,24 @@ MR_TEST(user_hashes_are_stable) {
     CHECK(mr_usage_user_hash(mr_str("ann")) == 0xce82f3cb019e4a4full); /* kept in databases */
 }
 
+static int64_t cpu_ns(void) { /* of this thread: other work on the machine does not count */
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* Not a verdict: printed for the record. */
 MR_TEST(speed) {
     begin(true);
     struct mr_usage *u = open_usage((struct mr_usage_config){.data_dir = tmp.dir});
     int64_t now = mr_now_us();
     enum { N = 300000 };
-    int64_t t0 = mr_mono_ns();
+    int64_t t0 = cpu_ns();
     for (uint32_t i = 0; i < N; i++) {
         struct mr_usage_record r = record(now, dep, i & 4095);
         mr_usage_record(u, &r);
     }
-    int64_t t1 = mr_mono_ns();
+    int64_t t1 = cpu_ns(), w0 = mr_mono_ns();
     CHECK_INT(mr_usage_flush(u, 60000, NULL), 0);
     int64_t t2 = mr_mono_ns();
     /* a week of minutes */
@@ -371,8 +380,8 @@ MR_TEST(speed) {
             best = took;
         mr_arena_reset(&a);
     }
-    printf("record %.0f ns, fold %.0f ns a record, 168 h at 1m %.1f ms\n", (double)(t1 - t0) / N,
-           (double)(t2 - t1) / N, (double)best / 1e6);
+    printf("record %.0f ns CPU, fold %.0f ns a record, 168 h at 1m %.1f ms\n",
+           (double)(t1 - t0) / N, (double)(t2 - w0) / N, (double)best / 1e6);
     mr_arena_release(&a);
     mr_usage_free(u);
     end();

@@ -24,8 +24,11 @@ static struct mr_usage *open_all(struct mr_db **db) {
         _exit(3);
     }
     /* short files and constant folding: many commits, rotations and removals to be killed in */
-    struct mr_usage_config k = {
-        .db = *db, .data_dir = tmp.dir, .fold_ms = 1, .segment_records = 100};
+    struct mr_usage_config k = {.db = *db,
+                                .data_dir = tmp.dir,
+                                .fold_ms = 1,
+                                .segment_records = 100,
+                                .segments_max = 100000};
     struct mr_usage *u = NULL;
     if (mr_usage_open(&k, &u, &e)) {
         fprintf(stderr, "usage: %s\n", e.msg);
