@@ -61,6 +61,7 @@ static int tree_nodes(struct mr_convert *c, const struct mr_pk *obj, const struc
     t->node = mr_convert_array(c, t->n_node, 3 * sizeof *t->node, e);
     if (!t->node)
         return MR_ENOMEM;
+    uint64_t in_leaves = 0;
     for (size_t i = 0; i < t->n_node; i++) {
         bool is_leaf = leaf[i] != 0;
         if (first[i] < 0 || last[i] < first[i] || (uint64_t)last[i] > n_fit ||
@@ -69,7 +70,10 @@ static int tree_nodes(struct mr_convert *c, const struct mr_pk *obj, const struc
         t->node[i * 3] = (uint32_t)first[i];
         t->node[i * 3 + 1] = (uint32_t)last[i];
         t->node[i * 3 + 2] = is_leaf;
+        in_leaves += is_leaf ? (uint64_t)(last[i] - first[i]) : 0;
     }
+    if (in_leaves > n_fit)
+        return mr_refuse_attr(obj, "_tree", e, "leaves overlap");
     return 0;
 }
 

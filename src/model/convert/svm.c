@@ -21,24 +21,43 @@ static bool is_csr(const struct mr_pk *n) {
     return mr_str_is(s, "csr_matrix") || mr_str_is(s, "csr_array");
 }
 
-/* Columns must ascend within a row: the kernels merge two sorted lists. */
-static int sort_rows(const struct mr_pk *obj, const char *attr, const uint32_t *start, size_t n,
-                     uint32_t *index, double *value, struct mr_err *e) {
-    for (size_t r = 0; r < n; r++) {
-        for (size_t i = start[r] + 1; i < start[r + 1]; i++) {
-            uint32_t k = index[i];
-            double v = value[i];
-            size_t j = i;
-            for (; j > start[r] && index[j - 1] > k; j--) {
-                index[j] = index[j - 1];
-                value[j] = value[j - 1];
-            }
-            index[j] = k;
-            value[j] = v;
+struct entry {
+    uint32_t column;
+    double value;
+};
+
+static int by_column(const void *a, const void *b) {
+    uint32_t x = ((const struct entry *)a)->column, y = ((const struct entry *)b)->column;
+    return x < y ? -1 : x > y;
+}
+
+static bool ascends(const uint32_t *index, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (index[i] <= index[i - 1])
+            return false;
+    return true;
+}
+
+/* Columns must ascend within a row: the kernels merge two sorted lists. scipy may leave them in any
+ * order. */
+static int sort_rows(struct mr_convert *c, const struct mr_pk *obj, const char *attr,
+                     const struct vectors *v, uint32_t *index, double *value, struct mr_err *e) {
+    struct entry *tmp = NULL;
+    for (size_t r = 0; r < v->n; r++) {
+        size_t at = v->start[r], n = v->start[r + 1] - at;
+        if (ascends(index + at, n))
+            continue;
+        if (!tmp && !(tmp = mr_convert_array(c, v->nnz, sizeof *tmp, e)))
+            return MR_ENOMEM;
+        for (size_t i = 0; i < n; i++)
+            tmp[i] = (struct entry){index[at + i], value[at + i]};
+        qsort(tmp, n, sizeof *tmp, by_column);
+        for (size_t i = 0; i < n; i++) {
+            index[at + i] = tmp[i].column;
+            value[at + i] = tmp[i].value;
         }
-        for (size_t i = start[r] + 1; i < start[r + 1]; i++)
-            if (index[i] == index[i - 1])
-                return mr_refuse_attr(obj, attr, e, "stores a column twice");
+        if (!ascends(index + at, n))
+            return mr_refuse_attr(obj, attr, e, "stores a column twice");
     }
     return 0;
 }
@@ -78,7 +97,7 @@ static int read_csr(struct mr_convert *c, const struct mr_pk *obj, const struct 
     v->width = (size_t)cols;
     v->value = copy;
     v->nnz = n;
-    return sort_rows(obj, attr, v->start, v->n, (uint32_t *)(uintptr_t)v->index, copy, e);
+    return sort_rows(c, obj, attr, v, (uint32_t *)(uintptr_t)v->index, copy, e);
 }
 
 static int densify(struct mr_convert *c, const struct mr_pk *obj, struct vectors *v,
@@ -254,8 +273,8 @@ int mr_convert_svc(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     struct mr_build_output *out = &ret->out[0];
     uint32_t dec;
     int r = mr_get_classes(c, obj, "classes_", out, e);
-    if (!r && (out->n_classes < 2 || out->n_classes > 4096))
-        r = mr_refuse_attr(obj, "classes_", e, "has %u entries (2 to 4096)", out->n_classes);
+    if (!r && (out->n_classes < 2 || out->n_classes > 1024))
+        r = mr_refuse_attr(obj, "classes_", e, "has %u entries (2 to 1024)", out->n_classes);
     uint32_t k = out->n_classes;
     if (!r)
         r = decision(c, obj, in, k, &dec, e);

@@ -178,7 +178,7 @@ int mr_convert_one_vs_one(struct mr_convert *c, const struct mr_pk *obj, uint32_
     if (r)
         return r;
     uint32_t k = out->n_classes;
-    if (k < 2 || k > 1000 || n != (size_t)k * (k - 1) / 2)
+    if (k < 2 || k > 1024 || n != (size_t)k * (k - 1) / 2)
         return mr_refuse_attr(obj, "estimators_", e, "has %zu entries for %u classes", n, k);
     uint32_t *slot = mr_convert_array(c, n, sizeof *slot, e);
     if (!slot)

@@ -38,13 +38,17 @@ static int check_tree(const struct mr_op *op, struct mr_err *e) {
                                      : !mr_op_f64(op, p->hi, box))
         return mr_op_bad(op, "tree bounds leave the file", e);
     const uint32_t *node = mr_ref_u32(op, p->node);
+    uint64_t in_leaves = 0; /* a row lies in one leaf, so a search looks at each row once */
     for (uint64_t i = 0; i < p->n_node; i++) {
         const uint32_t *n = node + i * 3;
         if (n[0] > n[1] || n[1] > p->n_fit || n[2] > 1)
             return mr_op_bad(op, "tree node out of range", e);
         if (!n[2] && 2 * i + 2 >= p->n_node)
             return mr_op_bad(op, "inner tree node without children", e);
+        in_leaves += n[2] ? n[1] - n[0] : 0;
     }
+    if (in_leaves > p->n_fit)
+        return mr_op_bad(op, "tree leaves overlap", e);
     return 0;
 }
 
@@ -260,7 +264,7 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
             brute(&q, tmp);
         else
             walk(&q);
-        if (p->k <= 4096)
+        if (p->k <= 1024)
             sort(q.dist, q.idx, p->k);
         for (uint32_t i = 0; i < p->k; i++) {
             y[i] = to_distance(p, q.dist[i]);

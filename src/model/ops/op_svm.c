@@ -3,7 +3,7 @@
 #include "model/ops/dense_kernel.h"
 #include "model/ops/linear_params.h"
 
-#define MAX_CLASS 4096u
+#define MAX_CLASS 1024u
 
 static uint32_t n_values(const struct mr_svm_params *p) {
     return p->n_class ? p->n_class * (p->n_class - 1) / 2 : 1;

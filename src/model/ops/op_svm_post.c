@@ -2,7 +2,7 @@
 #include "model/ops/check_util.h"
 #include "model/ops/linear_params.h"
 
-#define MAX_CLASS 4096u
+#define MAX_CLASS 1024u
 
 static size_t n_pairs(const struct mr_svm_post_params *p) {
     return (size_t)p->n_class * (p->n_class - 1) / 2;

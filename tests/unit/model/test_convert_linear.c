@@ -100,15 +100,14 @@ static struct mr_pk with_first(struct mr_pk *const *n, double v) {
     static uint8_t copy[1 << 20];
     struct mr_pk s = **n;
     CHECK_INT(s.type, MR_PK_ARRAY);
-    CHECK_INT(s.a.dtype->d.size, 8);
-    size_t bytes = (size_t)s.a.count * 8;
+    size_t bytes = (size_t)s.a.count * s.a.dtype->d.size;
     CHECK(bytes <= sizeof copy);
     memcpy(copy, s.a.data, bytes);
     if (s.a.dtype->d.kind == 'f') {
         memcpy(copy, &v, 8);
     } else {
         int64_t i = (int64_t)v;
-        memcpy(copy, &i, 8);
+        memcpy(copy, &i, s.a.dtype->d.size); /* little-endian */
     }
     s.a.data = copy;
     return s;
@@ -153,6 +152,27 @@ MR_TEST(svm_attributes) {
     REFUSED("_probB", with_first(attr("_probB"), NAN));
     refused(attr("kernel"), text("precomputed"), MR_EUNSUPPORTED, "kernel", __LINE__);
     refused(attr("kernel"), none(), MR_EUNSUPPORTED, "kernel", __LINE__);
+    close_model();
+}
+
+MR_TEST(sparse_attributes) {
+    open_model("more_svc_sparse_rbf");
+    const struct mr_pk *csr = *attr("support_vectors_");
+    struct mr_pk **index = attr_of(csr, "indices"), **start = attr_of(csr, "indptr");
+    struct mr_pk **value = attr_of(csr, "data"), **shape = attr_of(csr, "_shape");
+    refused(index, with_first(index, 4), MR_EREFUSED, "indices", __LINE__);
+    refused(index, with_first(index, -1), MR_EREFUSED, "indices", __LINE__);
+    refused(index, with_first(index, 1), MR_EREFUSED, "column twice", __LINE__);
+    refused(index, shorter(index), MR_EREFUSED, "indices", __LINE__);
+    refused(start, with_first(start, 1), MR_EREFUSED, "damaged", __LINE__);
+    refused(start, with_first(start, INT32_MAX), MR_EREFUSED, "indptr", __LINE__);
+    refused(start, shorter(start), MR_EREFUSED, "indptr", __LINE__);
+    refused(value, with_first(value, NAN), MR_EREFUSED, "support_vectors_", __LINE__);
+    refused(value, none(), MR_EREFUSED, "support_vectors_", __LINE__);
+    refused(shape, none(), MR_EREFUSED, "damaged", __LINE__);
+    refused((*shape)->l.v, integer(INT64_MAX), MR_EREFUSED, "damaged", __LINE__);
+    refused((*shape)->l.v + 1, integer(0), MR_EREFUSED, "damaged", __LINE__);
+    refused((*shape)->l.v + 1, integer(1 << 25), MR_EUNSUPPORTED, "text vectorizer", __LINE__);
     close_model();
 }
 
@@ -261,6 +281,6 @@ MR_TEST(calibration_attributes) {
     close_model();
 }
 
-MR_TEST_MAIN(CASE(linear_attributes), CASE(svm_attributes), CASE(neighbour_attributes),
-             CASE(network_attributes), CASE(density_attributes),
+MR_TEST_MAIN(CASE(linear_attributes), CASE(svm_attributes), CASE(sparse_attributes),
+             CASE(neighbour_attributes), CASE(network_attributes), CASE(density_attributes),
              CASE(projection_and_cluster_attributes), CASE(calibration_attributes))

@@ -282,7 +282,7 @@ MR_TEST(knn_hostile) {
     static const struct {
         int at;
         uint32_t v;
-    } bad[] = {{5, 0}, {4, 6}, {3, 3}, {8, 7}};
+    } bad[] = {{5, 0}, {4, 6}, {3, 3}, {8, 7}, {6, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint32_t keep = node[bad[i].at];
         node[bad[i].at] = bad[i].v;
