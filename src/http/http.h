@@ -36,7 +36,7 @@ enum mr_method {
     MR_METHOD_OTHER,
 };
 
-/* "GET" …; "OTHER" for MR_METHOD_OTHER. */
+/* "GET" …; "?" for MR_METHOD_OTHER. */
 const char *mr_method_name(enum mr_method m);
 
 struct mr_req;

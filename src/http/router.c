@@ -181,8 +181,3 @@ void mr_router_find(const struct mr_router *r, enum mr_method m, struct mr_str p
     }
     name_params(ret);
 }
-
-const char *mr_method_name(enum mr_method m) {
-    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-    return m < sizeof names / sizeof *names ? names[m] : "OTHER";
-}

@@ -29,7 +29,6 @@ struct mr_match {
  * entries are written. */
 void mr_router_find(const struct mr_router *r, enum mr_method m, struct mr_str path,
                     struct mr_match *ret);
-const char *mr_method_name(enum mr_method m);
 /* "GET, HEAD, POST" into out (at least 64 bytes). */
 void mr_allow_text(uint32_t allow, char *out, size_t cap);
 
