@@ -73,6 +73,8 @@ static enum step one_step(struct conn *c) {
         return c->writable ? step_write(c) : WAIT;
     case C_LINGER:
         return step_linger(c);
+    case C_WEBSOCKET:
+        return step_ws(c);
     default:
         return WAIT;
     }
@@ -137,6 +139,8 @@ static int64_t deadline(struct conn *c) {
         return c->window_ns + lim->body_window_ms * NS_MS; /* bytes do not move it */
     case C_WRITE:
         return c->since_ns + lim->write_ms * NS_MS;
+    case C_WEBSOCKET:
+        return c->since_ns + (c->writable ? lim->idle_ms : lim->write_ms) * NS_MS;
     case C_LINGER:
         return c->since_ns + LINGER_NS;
     default:
@@ -198,7 +202,9 @@ void conn_timeout(void *arg) {
             set_deadline(c);
         return;
     }
-    if (c->state == C_READ && c->ex)
+    if (c->state == C_WEBSOCKET && ws_idle(c))
+        conn_run(c);
+    else if (c->state == C_READ && c->ex)
         too_slow(c, "The request's head did not arrive in time.");
     else
         conn_close(c);
@@ -253,6 +259,7 @@ void conn_close(struct conn *c) {
         log_request(c->ex);
         ex_give(c->ex);
     }
+    ws_end(c);
     c->state = C_CLOSED;
     mr_loop_timer_cancel(l->loop, &c->timer);
     mr_loop_del(c->io);

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #define RX_SIZE      ((size_t)16 * 1024) /* receive buffer of an exchange at first */
 #define SCRATCH_SIZE ((size_t)64 * 1024) /* a loop's receive buffer for long bodies */
@@ -36,6 +37,7 @@ enum conn_state {
     C_BUSY,   /* someone else works: the application (LATER) or a pool thread (sink) */
     C_WRITE,  /* a reply is going out */
     C_LINGER, /* reply sent, discarding what the client still sends before closing */
+    C_WEBSOCKET,
     C_CLOSED, /* waiting for a posted task to run before the memory goes */
 };
 
@@ -81,11 +83,13 @@ struct conn {
     struct mr_loop_io *io;
     struct mr_tls *tls;
     struct exchange *ex;
+    struct mr_ws *ws; /* from its upgrade on */
     int fd;
     enum conn_state state;
     bool readable, writable, eof, hup;
-    bool fresh;   /* no request yet: the head deadline counts from accept */
-    bool doomed;  /* close as soon as the owner (C_BUSY) gives it back */
+    bool fresh;  /* no request yet: the head deadline counts from accept */
+    bool doomed; /* close as soon as the owner (C_BUSY) gives it back */
+    bool ws_pinged;
     bool queued;  /* `again` is posted */
     bool counted; /* in the per-address table */
     bool peer_loopback, listener_loopback;
@@ -206,6 +210,14 @@ enum step step_write(struct conn *c);
 const char *status_text(int status);
 void reply_reset(struct exchange *x);
 void send_continue(struct conn *c);
+
+ssize_t conn_send(struct conn *c, struct iovec *iov, int n); /* as conn_recv; MR_EIO */
+
+/* websocket.c */
+enum step ws_begin(struct conn *c, const char *p, size_t n);
+enum step step_ws(struct conn *c);
+void ws_end(struct conn *c);
+bool ws_idle(struct conn *c);
 
 /* date.c */
 const char *http_date_line(struct hloop *l, size_t *ret_n);

@@ -1,4 +1,5 @@
 #include "http/internal.h"
+#include "http/websocket.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -172,7 +173,9 @@ static void drain_begin(void *arg) {
     stop_accepting(l);
     for (struct conn *c = l->conns.next; c != &l->conns; c = next) {
         next = c->next;
-        if (!c->ex)
+        if (c->state == C_WEBSOCKET)
+            mr_ws_close(c->ws, 1001); /* going away */
+        else if (!c->ex)
             conn_close(c);
     }
     if (!l->n_conns) {

@@ -17,6 +17,7 @@ struct status_row {
 };
 
 static const struct status_row texts[] = {
+    {101, "Switching Protocols"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -85,7 +86,7 @@ void reply_reset(struct exchange *x) {
     x->out_at = x->reply_at = 0;
 }
 
-static ssize_t conn_send(struct conn *c, struct iovec *iov, int n) {
+ssize_t conn_send(struct conn *c, struct iovec *iov, int n) {
     ssize_t k;
     if (c->tls) {
         k = mr_tls_write(c->tls, iov[0].iov_base, iov[0].iov_len);
@@ -154,7 +155,9 @@ static void put_head(struct exchange *x, uint64_t body_len) {
         mr_buf_add(b, "\r\nContent-Length: ", 18);
         mr_buf_u64(b, body_len);
     }
-    if (x->close)
+    if (status == 101)
+        mr_buf_cstr(b, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
+    else if (x->close)
         mr_buf_add(b, "\r\nConnection: close\r\n", 21);
     else if (x->parse.minor == 0)
         mr_buf_add(b, "\r\nConnection: keep-alive\r\n", 26);
@@ -166,7 +169,7 @@ static void put_head(struct exchange *x, uint64_t body_len) {
 
 enum step start_reply(struct conn *c) {
     struct exchange *x = c->ex;
-    bool bodyless = x->r.status == 204 || x->r.status == 304;
+    bool bodyless = x->r.status < 200 || x->r.status == 204 || x->r.status == 304;
     uint64_t len = x->has_file ? x->file_left : x->reply.n;
     x->close = must_close(x);
     mr_buf_clear(&x->out);
@@ -189,10 +192,21 @@ enum step start_reply(struct conn *c) {
     return GO;
 }
 
+/* Frames that came with the request are handed on; the exchange's work is done. */
+static enum step switch_protocol(struct conn *c) {
+    struct exchange *x = c->ex;
+    enum step s = ws_begin(c, x->rx + x->pos, x->end - x->pos);
+    ex_give(x);
+    return s;
+}
+
 static enum step reply_sent(struct conn *c) {
     struct exchange *x = c->ex;
     x->r.sent_ns = mr_mono_ns();
     log_request(x);
+    if (x->r.status == 101 && c->ws)
+        return switch_protocol(c);
+    ws_end(c); /* an upgrade that was then answered otherwise */
     if (x->close) {
         bool quiet = x->body_done && x->pos == x->end && !x->next.n;
         if (quiet || c->eof)

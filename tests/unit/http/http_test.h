@@ -29,7 +29,7 @@ struct test_app {
     char dir[64];
 };
 
-static int test_sink(void *ctx, const char *p, size_t n, struct mr_err *e) {
+static PART_UNUSED int test_sink(void *ctx, const char *p, size_t n, struct mr_err *e) {
     struct test_app *a = ctx;
     (void)p;
     unsigned long long all = atomic_fetch_add(&a->sunk, n) + n;
@@ -41,7 +41,7 @@ static int test_sink(void *ctx, const char *p, size_t n, struct mr_err *e) {
     return 0;
 }
 
-static enum mr_http_step test_on_head(void *ctx, struct mr_req *r) {
+static PART_UNUSED enum mr_http_step test_on_head(void *ctx, struct mr_req *r) {
     struct test_app *a = ctx;
     atomic_fetch_add(&a->heads, 1);
     if (mr_str_is(r->path, "/sink")) {
@@ -57,9 +57,9 @@ static enum mr_http_step test_on_head(void *ctx, struct mr_req *r) {
     return MR_HTTP_NEXT;
 }
 
-static struct test_app *test_app_of_later;
+static PART_UNUSED struct test_app *test_app_of_later;
 
-static void test_later(void *arg) {
+static PART_UNUSED void test_later(void *arg) {
     struct mr_req *r = arg;
     usleep((useconds_t)atomic_load(&test_app_of_later->later_ms) * 1000);
     if (mr_req_gone(r))
@@ -68,7 +68,7 @@ static void test_later(void *arg) {
     mr_req_finish(r);
 }
 
-static enum mr_http_step test_on_request(void *ctx, struct mr_req *r) {
+static PART_UNUSED enum mr_http_step test_on_request(void *ctx, struct mr_req *r) {
     struct test_app *a = ctx;
     atomic_fetch_add(&a->requests, 1);
     if (mr_str_is(r->path, "/later")) {
@@ -106,7 +106,7 @@ static enum mr_http_step test_on_request(void *ctx, struct mr_req *r) {
     return MR_HTTP_DONE;
 }
 
-static void test_on_log(void *ctx, struct mr_req *r) {
+static PART_UNUSED void test_on_log(void *ctx, struct mr_req *r) {
     struct test_app *a = ctx;
     atomic_store(&a->last_status, r->status);
     if (r->client_gone)
@@ -114,13 +114,14 @@ static void test_on_log(void *ctx, struct mr_req *r) {
     atomic_fetch_add(&a->logs, 1);
 }
 
-static void test_render_error(void *ctx, struct mr_req *r, int status, const char *detail) {
+static PART_UNUSED void test_render_error(void *ctx, struct mr_req *r, int status,
+                                          const char *detail) {
     struct test_app *a = ctx;
     atomic_fetch_add(&a->errors, 1);
     mr_req_reply(r, status, "text/x-error", mr_str(detail), false);
 }
 
-static const struct mr_http_route test_routes[] = {
+static PART_UNUSED const struct mr_http_route test_routes[] = {
     {MR_GET, "/", NULL},           {MR_GET, "/hello", NULL},         {MR_POST, "/echo", NULL},
     {MR_PUT, "/echo", NULL},       {MR_POST, "/small", NULL},        {MR_POST, "/sink", NULL},
     {MR_POST, "/later", NULL},     {MR_GET, "/later", NULL},         {MR_POST, "/denied", NULL},
