@@ -1,18 +1,38 @@
 #include "cli/cli.h"
+#include "cli/verbs.h"
 
 #include <stdio.h>
 #include <string.h>
 
+const struct mr_spec mr_version_spec = {
+    .verb = "version",
+    .usage = "[--json]",
+    .about = "Prints the version of this program.",
+};
+
 static int version(int argc, char **argv) {
-    (void)argc;
-    (void)argv;
-    printf("millrace " MR_VERSION "\n");
+    struct mr_args a;
+    int status;
+    if (mr_args_parse(&a, &mr_version_spec, argc, argv, &status))
+        return status;
+    if (a.json)
+        printf("{\"version\":\"" MR_VERSION "\"}\n");
+    else
+        printf("millrace " MR_VERSION "\n");
     return 0;
 }
 
 const struct mr_verb mr_verbs[] = {
     {"serve", "run the server", mr_cli_serve},
+    {"deploy", "upload a model file and wait until it serves", mr_cli_deploy},
+    {"predict", "ask a deployed model", mr_cli_predict},
+    {"models", "list, show, delete and roll back deployed models", mr_cli_models},
+    {"metrics", "figures of a deployment", mr_cli_metrics},
+    {"keys", "create, list and revoke API keys", mr_cli_keys},
+    {"logs", "print the server's log file", mr_cli_logs},
+    {"doctor", "check this machine, the server and the key", mr_cli_doctor},
     {"config", "print the settings in force", mr_cli_config},
+    {"completion", "completion script for a shell", mr_cli_completion},
     {"version", "print the version", version},
     {NULL, NULL, NULL},
 };
@@ -34,7 +54,7 @@ int mr_cli_main(int argc, char **argv) {
         return 0;
     }
     if (!strcmp(argv[1], "--version"))
-        return version(argc, argv);
+        return version(argc - 1, argv + 1);
     for (const struct mr_verb *v = mr_verbs; v->name; v++)
         if (!strcmp(argv[1], v->name))
             return v->run(argc - 1, argv + 1);

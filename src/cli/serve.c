@@ -26,8 +26,8 @@ struct server {
     int lock_fd;
 };
 
-static int log_format(const char *name) {
-    if (!strcmp(name, "text") || (!strcmp(name, "auto") && isatty(STDERR_FILENO)))
+static int log_format(const char *name, int fd) {
+    if (!strcmp(name, "text") || (!strcmp(name, "auto") && isatty(fd)))
         return MR_LOG_TEXT;
     return MR_LOG_JSON;
 }
@@ -38,6 +38,18 @@ static int log_level(const char *name) {
         if (!strcmp(name, names[i]))
             return i;
     return MR_LOG_INFO;
+}
+
+static int open_log(const struct mr_config *c, struct mr_log *log, struct mr_err *e) {
+    int fd = STDERR_FILENO;
+    if (*c->log_file)
+        fd = open(c->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return mr_fail_errno(e, c->log_file);
+    *log = (struct mr_log){.fd = fd,
+                           .level = (enum mr_log_level)log_level(c->log_level),
+                           .format = (enum mr_log_format)log_format(c->log_format, fd)};
+    return 0;
 }
 
 /* One server a data dir: two would fold the same metering records. */
@@ -238,9 +250,7 @@ int mr_cli_serve(int argc, char **argv) {
         mr_config_release(&s.cfg);
         return status;
     }
-    s.core.log = (struct mr_log){.fd = STDERR_FILENO,
-                                 .level = (enum mr_log_level)log_level(s.cfg.log_level),
-                                 .format = (enum mr_log_format)log_format(s.cfg.log_format)};
+    int rc = open_log(&s.cfg, &s.core.log, &e);
     s.core.data_dir = s.cfg.data_dir;
     s.core.public_url = *s.cfg.public_url ? mr_str(s.cfg.public_url) : mr_strn(NULL, 0);
     s.core.rate_limits_off = !s.cfg.rate_limits;
@@ -250,7 +260,8 @@ int mr_cli_serve(int argc, char **argv) {
                                        s.cfg.price_network_gb};
     block_signals();
     raise_fd_limit();
-    int rc = start(&s, &e);
+    if (!rc)
+        rc = start(&s, &e);
     if (rc)
         fprintf(stderr, "millrace: %s\n", e.msg);
     else {
@@ -261,5 +272,7 @@ int mr_cli_serve(int argc, char **argv) {
         mr_http_drain(s.core.http);
     }
     close_all(&s);
+    if (s.core.log.fd > STDERR_FILENO)
+        close(s.core.log.fd);
     return rc ? 1 : 0;
 }

@@ -32,6 +32,7 @@ const struct mr_setting mr_settings[] = {
     INT("pool_threads", pool_threads, "8", 1, 256, "threads for work that may block"),
     STR("log_format", log_format, "auto", "auto|json|text", "auto: text on a terminal, else json"),
     STR("log_level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
+    STR("log_file", log_file, "", NULL, "log to this file; default: standard error"),
     BOOL("rate_limits", rate_limits, "true", "rate limits (budgets stay on)"),
     BOOL("metering_sync", metering_sync, "false", "answer after the metering record is committed"),
     INT("model_cache_mb", model_cache_mb, "4096", 16, 1 << 24, "memory for loaded models"),

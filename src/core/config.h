@@ -21,6 +21,7 @@ struct mr_config {
     char *owner_key;
     int64_t threads, pool_threads;
     char *log_format, *log_level; /* auto | json | text; debug … error */
+    char *log_file;               /* "": standard error */
     bool rate_limits;
     bool metering_sync;
     int64_t model_cache_mb, idle_unload_s;
