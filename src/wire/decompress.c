@@ -274,10 +274,13 @@ int mr_decompress(enum mr_comp kind, const void *p, size_t n, size_t max_out, un
     struct job j = {.kind = kind == MR_COMP_ZF ? MR_COMP_ZLIB : kind,
                     .in = (const uint8_t *)p + at,
                     .n_in = n - at,
-                    .max_out = max_out,
+                    .max_out = max_out < SIZE_MAX ? max_out + 1 : max_out, /* to see the end */
                     .ratio = max_ratio,
                     .e = e};
     int rc = run(&j);
+    if (!rc && j.n_out > max_out)
+        rc = mr_fail(e, MR_EREFUSED, "the %s data decompresses to more than %zu bytes",
+                     mr_comp_name(kind), max_out);
     if (!rc && kind == MR_COMP_ZF && j.n_out != want)
         rc = mr_fail(e, MR_EREFUSED, "the joblib ZF header announces %zu bytes, there are %zu",
                      want, j.n_out);

@@ -352,8 +352,7 @@ int mr_zip_read(const struct mr_zip *z, const struct mr_zip_entry *m, size_t max
     uint8_t *owned = NULL;
     if (m->method == 8) {
         size_t n = 0;
-        int rc =
-            mr_decompress(MR_COMP_DEFLATE, raw.p, raw.n, m->size + 1, RATIO_MAX, &owned, &n, e);
+        int rc = mr_decompress(MR_COMP_DEFLATE, raw.p, raw.n, m->size, RATIO_MAX, &owned, &n, e);
         if (rc)
             return rc;
         out = mr_strn((const char *)owned, n);
