@@ -20,8 +20,13 @@ static const struct mr_pk *item(const struct mr_pk *seq, size_t i) {
 static const struct mr_pk *first_step(const struct mr_pk *steps) {
     for (size_t i = 0, n = mr_pk_len(steps); i < n; i++) {
         const struct mr_pk *step = item(item(steps, i), 1);
-        if (step && step->type == MR_PK_OBJ)
-            return step;
+        if (!step || step->type != MR_PK_OBJ)
+            continue;
+        /* fitted on texts, a FunctionTransformer knows nothing of its input: the next step does */
+        if (mr_str_is(mr_pk_class_short(step), "FunctionTransformer") &&
+            !mr_pk_attr(step, "n_features_in_"))
+            continue;
+        return step;
     }
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* Preprocessing and text operations alone: values, errors, and damaged parameters. What whole
  * models answer is test_golden's matter. */
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "model/convert/convert.h"
 #include "model/file.h"
@@ -337,6 +338,82 @@ MR_TEST(damaged_models) {
     CHECK(refused > 300);
 }
 
+static void word(struct mr_buf *b, const char *s) {
+    uint32_t n = (uint32_t)strlen(s);
+    mr_buf_char(b, 'X'); /* BINUNICODE */
+    mr_buf_add(b, &n, 4);
+    mr_buf_add(b, s, n);
+}
+
+/* Object of a class, its state dict open: ends with SETITEMS, BUILD, BINPUT. */
+static void object(struct mr_buf *b, const char *cls) {
+    mr_buf_fmt(b, "c%s\n)\x81}(", cls);
+}
+
+static void object_end(struct mr_buf *b, int memo) {
+    mr_buf_cstr(b, "ubq");
+    mr_buf_char(b, (char)memo);
+}
+
+/* `levels` unions or pipelines, each holding the one before it twice: 2^levels steps when written
+ * out, a few kilobytes in the file. */
+static int nested_twice(const char *cls, const char *list, int levels, struct mr_err *e) {
+    struct mr_buf b;
+    mr_buf_init(&b, 1 << 20);
+    mr_buf_cstr(&b, "\x80\x02");
+    object(&b, "sklearn.preprocessing._function_transformer\nFunctionTransformer");
+    word(&b, "func");
+    mr_buf_char(&b, 'N');
+    word(&b, "n_features_in_");
+    mr_buf_add(&b, "K\x02", 2);
+    object_end(&b, 0);
+    for (int i = 0; i < levels; i++) {
+        object(&b, cls);
+        word(&b, list);
+        mr_buf_cstr(&b, "](");
+        for (int k = 0; k < 2; k++) {
+            word(&b, k ? "b" : "a");
+            mr_buf_char(&b, 'h'); /* BINGET */
+            mr_buf_char(&b, (char)i);
+            mr_buf_char(&b, (char)0x86);
+        }
+        mr_buf_char(&b, 'e');
+        object_end(&b, i + 1);
+    }
+    mr_buf_char(&b, '.');
+    CHECK(mr_buf_ok(&b));
+    struct mr_pk_doc *doc = NULL;
+    struct mr_pk_limits lim = mr_pk_default_limits();
+    struct mr_arena arena;
+    mr_arena_init(&arena, 256u << 20);
+    struct mr_build *build = mr_build_new(&arena);
+    int rc = mr_pickle_load(b.p, b.n, &lim, &doc, e);
+    CHECK_INT(rc, 0);
+    if (rc == 0)
+        rc = mr_convert_pickle(doc, build, e);
+    mr_pickle_free(doc);
+    mr_build_free(build);
+    mr_arena_release(&arena);
+    mr_buf_release(&b);
+    return rc;
+}
+
+MR_TEST(shared_objects_do_not_multiply) {
+    static const char *const kind[][2] = {{"sklearn.pipeline\nPipeline", "steps"},
+                                          {"sklearn.pipeline\nFeatureUnion", "transformer_list"}};
+    for (int k = 0; k < 2; k++) {
+        struct mr_err e = {0};
+        int rc = nested_twice(kind[k][0], kind[k][1], 3, &e);
+        if (rc)
+            fprintf(stderr, "%s\n", e.msg);
+        CHECK_INT(rc, 0);
+        CHECK_INT(nested_twice(kind[k][0], kind[k][1], 30, &e), MR_EREFUSED);
+        CHECK(strstr(e.msg, "steps") != NULL);
+        CHECK_INT(nested_twice(kind[k][0], kind[k][1], 100, &e), MR_EREFUSED);
+        CHECK(e.msg[0]);
+    }
+}
+
 /* --- text operations ----------------------------------------------------------------------- */
 
 MR_TEST(hashing_as_python) {
@@ -417,4 +494,5 @@ MR_TEST(text_needs_text) {
 
 MR_TEST_MAIN(CASE(normal_quantile), CASE(normalize), CASE(polynomial), CASE(bins),
              CASE(unary_and_power), CASE(quantile), CASE(impute_and_present), CASE(categories),
-             CASE(damaged_models), CASE(hashing_as_python), CASE(text_needs_text))
+             CASE(damaged_models), CASE(shared_objects_do_not_multiply), CASE(hashing_as_python),
+             CASE(text_needs_text))
