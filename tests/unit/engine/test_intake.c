@@ -39,13 +39,19 @@ static bool has_member(struct mr_str json, const char *key) {
     return there;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define EACH 10 /* a sanitized child takes 100 ms to start and end */
+#else
+#define EACH 1
+#endif
+
 /* Every golden file either becomes a program that opens (native), or an ONNX description. */
 MR_TEST(golden_files_are_taken) {
     static const char *const keys[] = {
         "framework",       "framework_version",   "model_type", "task",
         "input_shape",     "output_shape",        "input_kind", "has_probabilities",
         "accepts_missing", "estimated_memory_mb", "warnings"};
-    int taken = 0, refused = 0, unsupported = 0;
+    int taken = 0, refused = 0, unsupported = 0, seen = 0;
     DIR *tags = opendir(MODELS);
     CHECK(tags != NULL);
     for (struct dirent *t; tags && (t = readdir(tags));) {
@@ -57,6 +63,10 @@ MR_TEST(golden_files_are_taken) {
             int fd = f->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
             if (fd < 0)
                 continue;
+            if (++seen % EACH) {
+                close(fd);
+                continue;
+            }
             struct mr_arena a;
             struct mr_intake_result res;
             struct mr_err e = {0};
