@@ -237,8 +237,8 @@ static int own(struct mr_tx *tx, const struct call *c, bool *ret_active, struct 
 
 static int delete_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
     static const char *const sql[] = {
-        "DELETE FROM webhook_attempts WHERE delivery_id IN (SELECT id FROM webhook_deliveries "
-        "WHERE webhook_id = ?1)",
+        ("DELETE FROM webhook_attempts WHERE delivery_id IN (SELECT id FROM webhook_deliveries "
+         "WHERE webhook_id = ?1)"),
         "DELETE FROM webhook_deliveries WHERE webhook_id = ?1",
         "DELETE FROM webhooks WHERE id = ?1",
     };
