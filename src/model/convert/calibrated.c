@@ -166,7 +166,8 @@ static int one(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     int r = mr_convert_estimator(c, est, in, sub, e);
     if (!r)
         r = scores(c, obj, sub, &slot, &p.first, &p.n_in, e);
-    *accepts_missing &= sub->accepts_missing;
+    if (!r)
+        *accepts_missing &= sub->accepts_missing;
     struct mr_str method = mr_get_str(obj, "method");
     if (!r && mr_str_is(method, "temperature"))
         return temperature(c, obj, p.n_class, sub, ret, e);
