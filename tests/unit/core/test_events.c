@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "core/events/events.h"
+#include "http/outbound.h"
 #include "mr_receiver.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
@@ -332,8 +333,61 @@ MR_TEST(the_registry_checks_and_keeps_accounts_apart) {
     end();
 }
 
+MR_TEST(every_allocation_may_fail) {
+    begin();
+    struct receiver r;
+    const char *script[] = {OK200, NULL};
+    receiver_start(&r, script);
+    struct mr_webhook w = hook(&r, "s");
+    emit("deployment.ready");
+    newest(w.id, "delivered");
+    struct mr_str all = MR_LIT("*"), secret;
+    for (size_t nth = 1; nth < 25; nth++) {
+        struct mr_webhook made = {0}, *list;
+        struct mr_delivery *d;
+        size_t n;
+        int64_t total;
+        struct mr_arena a; /* its own blocks must fail too */
+        mr_arena_init(&a, 1 << 20);
+        mr_alloc_fail_at(nth);
+        int rc = mr_webhook_create(ev, account, mr_str("https://a.example/"), &all, 1,
+                                   (struct mr_str){0}, &a, &made, &secret, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        mr_arena_release(&a);
+        mr_arena_init(&a, 1 << 20);
+        mr_alloc_fail_at(nth);
+        rc = mr_webhook_list(ev, account, &a, &list, &n, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        mr_arena_release(&a);
+        mr_arena_init(&a, 1 << 20);
+        mr_alloc_fail_at(nth);
+        rc = mr_webhook_deliveries(ev, account, w.id, 10, 0, &a, &d, &n, &total, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        mr_arena_release(&a);
+        struct mr_outbound_policy p = {.allow_loopback = true};
+        struct mr_outbound_request q = {
+            .method = "POST", .url = w.url, .timeout_ms = 2000, .keep = 10};
+        struct mr_outbound_reply reply = {0};
+        mr_alloc_fail_at(nth);
+        rc = mr_outbound(&p, &q, &reply, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        mr_outbound_reply_release(&reply);
+        mr_alloc_fail_at(nth);
+        struct mr_webhook_signature sig;
+        rc = mr_webhook_sign(mr_str("whsec_AAEC"), mr_str("m"), 1, mr_str("{}"), &sig, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+    }
+    receiver_stop(&r);
+    end();
+}
+
 MR_TEST_MAIN(CASE(signatures_match_an_independent_computation), CASE(an_event_is_delivered_signed),
              CASE(failures_are_retried_then_dead_then_replayed), CASE(gone_disables),
              CASE(retry_after_is_honoured), CASE(a_slow_receiver_does_not_hold_up_others),
              CASE(what_a_crash_left_is_tried_again),
-             CASE(the_registry_checks_and_keeps_accounts_apart))
+             CASE(the_registry_checks_and_keeps_accounts_apart), CASE(every_allocation_may_fail))

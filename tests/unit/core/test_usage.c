@@ -340,6 +340,37 @@ MR_TEST(user_hashes_are_stable) {
     CHECK(mr_usage_user_hash(mr_str("ann")) == 0xce82f3cb019e4a4full); /* kept in databases */
 }
 
+MR_TEST(every_allocation_may_fail) {
+    begin(true);
+    for (size_t nth = 1; nth < 30; nth++) {
+        struct mr_usage_config c = {.db = db, .data_dir = tmp.dir, .segment_records = 10};
+        struct mr_usage *u = NULL;
+        mr_alloc_fail_at(nth);
+        int rc = mr_usage_open(&c, &u, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        if (rc)
+            continue;
+        struct mr_arena a;
+        struct mr_usage_report q;
+        mr_arena_init(&a, 1 << 20);
+        mr_alloc_fail_at(nth);
+        rc = mr_usage_query(u, account, dep, 1, MR_RES_1M, &a, &q, NULL);
+        mr_alloc_fail_at(0);
+        CHECK(rc == 0 || rc == MR_ENOMEM);
+        for (uint32_t i = 0; i < 25; i++) { /* structures for new files */
+            struct mr_usage_record r = record(mr_now_us(), dep, i);
+            mr_alloc_fail_at(nth);
+            rc = mr_usage_record(u, &r);
+            mr_alloc_fail_at(0);
+            CHECK(rc == 0 || rc == MR_ENOMEM);
+        }
+        mr_arena_release(&a);
+        mr_usage_free(u);
+    }
+    end();
+}
+
 static int64_t cpu_ns(void) { /* of this thread: other work on the machine does not count */
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -391,4 +422,4 @@ MR_TEST_MAIN(CASE(totals_and_series_are_current), CASE(resolutions_and_costs),
              CASE(threads_rotate_through_small_files), CASE(a_dead_process_leaves_its_records),
              CASE(sync_records_are_committed_on_return), CASE(a_full_disk_refuses_and_recovers),
              CASE(a_forgotten_deployment_stays_in_the_account), CASE(user_hashes_are_stable),
-             CASE(speed))
+             CASE(every_allocation_may_fail), CASE(speed))
