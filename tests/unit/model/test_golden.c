@@ -3,6 +3,7 @@
  *
  *   test_golden                 the verdict
  *   test_golden --table [PART]  a line a file: tag/name, class, file, largest difference or reason
+ *   test_golden --write DIR [PART]  also writes the compiled models (a fuzzing corpus)
  *   test_golden PART            only names that contain PART, with reasons */
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -21,7 +22,7 @@
 
 static int passed, failed, differ, unsupported;
 static bool table;
-static const char *part = "";
+static const char *part = "", *write_to;
 
 static char *read_all(const char *path, size_t *ret_n) {
     MR_AUTO_FCLOSE FILE *f = fopen(path, "rb");
@@ -82,6 +83,18 @@ static int convert(const char *file, struct mr_str bytes, struct mr_build *b, st
     return r ? r : out;
 }
 
+static void keep_copy(int fd, const char *file) {
+    char path[512], part_of[4096];
+    ssize_t n;
+    off_t at = 0;
+    snprintf(path, sizeof path, "%s/%s.mrm", write_to, file);
+    MR_AUTO_FCLOSE FILE *out = fopen(path, "wb");
+    while (out && (n = pread(fd, part_of, sizeof part_of, at)) > 0) {
+        fwrite(part_of, 1, (size_t)n, out);
+        at += n;
+    }
+}
+
 static int compile(const char *path, const char *file, struct mr_model **ret, struct mr_err *e) {
     size_t n;
     MR_AUTO_FREE char *bytes = read_all(path, &n);
@@ -101,6 +114,8 @@ static int compile(const char *path, const char *file, struct mr_model **ret, st
     }
     mr_build_free(b);
     mr_arena_release(&arena);
+    if (!r && write_to)
+        keep_copy(fd, file);
     return r ? r : mr_model_open(fd, ret, e);
 }
 
@@ -207,6 +222,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--table") == 0)
             table = true;
+        else if (strcmp(argv[i], "--write") == 0 && i + 1 < argc)
+            write_to = argv[++i];
         else
             part = argv[i];
     }
