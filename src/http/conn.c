@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STEPS_MAX 128 /* then other connections get their turn */
-#define LINGER_NS (2000 * NS_MS)
+#define STEPS_MAX 128            /* then other connections get their turn */
+#define QUIET_NS  (2000 * NS_MS) /* lingering ends when nothing comes for this long */
 
 ssize_t conn_recv(struct conn *c, void *p, size_t n) {
     ssize_t k;
@@ -58,7 +58,8 @@ static enum step step_linger(struct conn *c) {
     if (n <= 0)
         return GONE;
     c->lingered += (size_t)n;
-    return c->lingered > c->l->s->cfg.limits.discard_max ? GONE : GO;
+    c->since_ns = mr_loop_now_ns(c->l->loop);
+    return c->lingered > c->l->s->cfg.limits.linger_max ? GONE : GO;
 }
 
 static enum step one_step(struct conn *c) {
@@ -141,8 +142,10 @@ static int64_t deadline(struct conn *c) {
         return c->since_ns + lim->write_ms * NS_MS;
     case C_WEBSOCKET:
         return c->since_ns + (c->writable ? lim->idle_ms : lim->write_ms) * NS_MS;
-    case C_LINGER:
-        return c->since_ns + LINGER_NS;
+    case C_LINGER: {
+        int64_t end = c->busy_ns + lim->linger_ms * NS_MS;
+        return end < c->since_ns + QUIET_NS ? end : c->since_ns + QUIET_NS;
+    }
     default:
         return INT64_MAX;
     }

@@ -139,8 +139,12 @@ struct mr_http_limits {
     int64_t write_ms;       /* no progress while writing; 30,000 */
     unsigned body_min_rate; /* bytes a second in every window of body_window_ms; 1,024 */
     int64_t body_window_ms; /* 5,000; time that the server itself paused does not count */
-    size_t discard_max;     /* unread body bytes taken after an early answer; 256 KiB */
-    size_t target_max;      /* request target, else 414; 8 KiB */
+    /* After an early answer the rest of the body is read and thrown away, because clients that
+     * write everything before they read would lose the answer to a reset: */
+    size_t discard_max;             /* a rest up to this keeps the connection; 256 KiB */
+    size_t linger_max;              /* else it closes, after taking at most this; 256 MiB */
+    int64_t linger_ms;              /* and at most this long, or 2 s without a byte; 10,000 */
+    size_t target_max;              /* request target, else 414; 8 KiB */
     unsigned conns_per_ip_loopback; /* the same cap for loopback peers; 0 = none */
     int64_t drain_ms;               /* SIGTERM: in-flight requests get this long; 30,000 */
 };

@@ -100,7 +100,7 @@ struct conn {
     int64_t deadline_ns, since_ns; /* since: accept, idle, write progress, linger start */
     int64_t window_ns;             /* body rate window */
     uint64_t window_bytes;
-    int64_t busy_ns; /* when C_BUSY began, to stretch the window */
+    int64_t busy_ns; /* when C_BUSY began, to stretch the window; when C_LINGER began */
     size_t lingered;
     struct mr_loop_task again;
 };
@@ -207,6 +207,7 @@ enum step sink_flush(struct conn *c);
 /* write.c */
 enum step start_reply(struct conn *c);
 enum step step_write(struct conn *c);
+enum step linger(struct conn *c); /* the exchange is done; ends in closing */
 const char *status_text(int status);
 void reply_reset(struct exchange *x);
 void send_continue(struct conn *c);

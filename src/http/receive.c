@@ -105,7 +105,7 @@ static enum step protocol_error(struct conn *c) {
     count(&c->l->n.parse_errors, 1);
     x->close = true;
     if (x->logged) /* the reply is out already: nothing more to say */
-        return GONE;
+        return linger(c);
     if (!x->head_done) {
         bool whole = x->parse.n_headers > 0; /* then the target is complete */
         if (whole)
@@ -125,9 +125,7 @@ static enum step after_feed(struct conn *c, enum mr_hparse_rc rc) {
         return protocol_error(c);
     case MR_HPARSE_STOP: /* more than discard_max after an early answer */
         x->close = true;
-        if (x->logged)
-            return GONE;
-        return start_reply(c);
+        return x->logged ? linger(c) : start_reply(c);
     case MR_HPARSE_DONE:
         x->body_done = true;
         if (x->logged) {

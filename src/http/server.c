@@ -23,6 +23,8 @@ struct mr_http_limits mr_http_default_limits(void) {
                                    .body_min_rate = 1024,
                                    .body_window_ms = 5000,
                                    .discard_max = 256 * 1024,
+                                   .linger_max = (size_t)256 << 20,
+                                   .linger_ms = 10000,
                                    .target_max = 8 * 1024,
                                    .conns_per_ip_loopback = 0,
                                    .drain_ms = 30000};

@@ -192,6 +192,18 @@ enum step start_reply(struct conn *c) {
     return GO;
 }
 
+/* Closing with unread bytes would reset the connection and take the answer with it. */
+enum step linger(struct conn *c) {
+    if (c->tls)
+        mr_tls_shutdown(c->tls);
+    (void)shutdown(c->fd, SHUT_WR);
+    ex_give(c->ex);
+    c->state = C_LINGER;
+    c->lingered = 0;
+    c->busy_ns = c->since_ns = mr_loop_now_ns(c->l->loop);
+    return GO;
+}
+
 /* Frames that came with the request are handed on; the exchange's work is done. */
 static enum step switch_protocol(struct conn *c) {
     struct exchange *x = c->ex;
@@ -211,14 +223,7 @@ static enum step reply_sent(struct conn *c) {
         bool quiet = x->body_done && x->pos == x->end && !x->next.n;
         if (quiet || c->eof)
             return GONE;
-        if (c->tls)
-            mr_tls_shutdown(c->tls);
-        (void)shutdown(c->fd, SHUT_WR);
-        ex_give(x);
-        c->state = C_LINGER;
-        c->lingered = 0;
-        c->since_ns = mr_loop_now_ns(c->l->loop);
-        return GO;
+        return linger(c);
     }
     if (x->body_done) {
         ex_next(c);

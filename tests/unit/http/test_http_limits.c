@@ -321,11 +321,11 @@ MR_TEST(sink_failure_reaches_the_client) {
     /* hang up in the middle, while the pool may be writing */
     atomic_store(&t.app.sink_fail_after, 0);
     atomic_store(&t.app.sink_sleep_ms, 50);
-    int logs = atomic_load(&t.app.logs);
+    wait_for(&t.app.logs, 2);
     fd = dial(t.port);
     CHECK(say(fd, head, strlen(head)) && say(fd, block, 100000));
     close(fd);
-    wait_for(&t.app.logs, logs + 1);
+    wait_for(&t.app.logs, 3);
     CHECK_INT(atomic_load(&t.app.gone), 1);
     server_down(&t);
 }

@@ -293,6 +293,24 @@ MR_TEST(early_answers_and_the_rest_of_the_body) {
     close(fd);
 }
 
+/* A client that writes 40 MB before it reads must find the answer, not a reset. */
+MR_TEST(large_refused_body_leaves_the_answer_readable) {
+    static char block[1 << 20];
+    static const char *const heads[] = {
+        "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 41943040\r\n\r\n",
+        "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2800000\r\n"};
+    for (int k = 0; k < 2; k++) {
+        int fd = dial(t.port);
+        CHECK(say(fd, heads[k], strlen(heads[k])));
+        bool all = true;
+        for (int i = 0; i < 40 && all; i++)
+            all = say(fd, block, sizeof block);
+        CHECK(all);
+        CHECK_INT(hear_reply(fd, out, sizeof out, false), 413);
+        close(fd);
+    }
+}
+
 MR_TEST(logged_exactly_once) {
     struct test_server u; /* its own: a log comes just after the client has the answer */
     server_up(&u, NULL, 1, NULL, NULL);
@@ -382,6 +400,7 @@ MR_TEST(down) {
 MR_TEST_MAIN(CASE(up), CASE(malformed_matrix), CASE(head_caps), CASE(well_formed),
              CASE(byte_by_byte), CASE(keep_alive_and_pipelining),
              CASE(next_request_behind_a_large_body), CASE(expect_continue),
-             CASE(early_answers_and_the_rest_of_the_body), CASE(logged_exactly_once),
+             CASE(early_answers_and_the_rest_of_the_body),
+             CASE(large_refused_body_leaves_the_answer_readable), CASE(logged_exactly_once),
              CASE(client_gone_while_later), CASE(half_closed_client),
              CASE(every_allocation_may_fail), CASE(stats_add_up), CASE(down))
