@@ -54,7 +54,12 @@ static inline __attribute__((always_inline)) __m512i test(const struct mr_qs *q,
                                  _mm512_load_si512(q->mask + at));
 }
 
-/* Exit leaves of the 16 trees of group g. Two chains hide the latency of the masks. */
+static inline __m512i lowest_bit(__m512i live) {
+    return _mm512_and_si512(live, _mm512_sub_epi32(_mm512_setzero_si512(), live));
+}
+
+/* Leaves left of the 16 trees of group g; the lowest is the exit. Two chains hide the latency of
+ * the masks. */
 static inline __attribute__((always_inline)) __m512i
 exits(const struct mr_qs *q, uint32_t g, const struct row *r, bool two, bool ties, __m512i *tie) {
     __m512i a = _mm512_set1_epi32(-1), b = a;
@@ -65,7 +70,7 @@ exits(const struct mr_qs *q, uint32_t g, const struct row *r, bool two, bool tie
     }
     if (at < end)
         a = test(q, r, at, two, ties, tie, a);
-    return lowest(_mm512_and_si512(a, b));
+    return _mm512_and_si512(a, b);
 }
 
 static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_prep *p,
@@ -78,8 +83,16 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
     uint32_t n = p->m.n_trees, count[16] = {0};
     __m512i tie = _mm512_set1_epi32(-1);
     for (uint32_t g = 0; g < q->n_groups; g++) {
-        __m512i at = _mm512_add_epi32(exits(q, g, r, two, ties, &tie), place);
-        __mmask16 used = n - 16 * g < 16 ? (__mmask16)((1u << (n - 16 * g)) - 1) : 0xffff;
+        __m512i live = exits(q, g, r, two, ties, &tie);
+        if (p->sum == MR_SUM_COUNT) {
+            __m512i bit = lowest_bit(live);
+            const uint32_t *bits = q->class_bits + (size_t)g * p->m.n_out * 16;
+            for (uint32_t k = 0; k < p->m.n_out; k++)
+                count[k] += (uint32_t)__builtin_popcount(
+                    _mm512_test_epi32_mask(bit, _mm512_load_si512(bits + (size_t)k * 16)));
+            continue;
+        }
+        __m512i at = _mm512_add_epi32(lowest(live), place);
         if (p->sum == MR_SUM_ONE) {
             const double *v = q->value + (size_t)g * 512;
             s = _mm512_add_pd(s, _mm512_i32gather_pd(_mm512_castsi512_si256(at), v, 8));
@@ -87,12 +100,6 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
             continue;
         }
         __m512i num = _mm512_i32gather_epi32(at, q->number + (size_t)g * 512, 4);
-        if (p->sum == MR_SUM_COUNT) {
-            for (uint32_t k = 0; k < p->m.n_out; k++)
-                count[k] += (uint32_t)__builtin_popcount(
-                    _mm512_mask_cmpeq_epi32_mask(used, num, _mm512_set1_epi32((int)k)));
-            continue;
-        }
         uint32_t tmp[16];
         _mm512_storeu_si512(tmp, num);
         for (uint32_t k = 0; k < 16 && 16 * g + k < n; k++)
@@ -178,12 +185,12 @@ static void count_classes(const struct mr_trees_prep *p, const uint32_t *live, d
     for (uint32_t k = 0; k < n_out; k++)
         c[k] = _mm512_setzero_si512();
     for (uint32_t t = 0; t < p->m.n_trees; t++) {
-        __m512i at = lowest(_mm512_load_si512(live + (size_t)t * 16));
-        __m512i num = _mm512_i32gather_epi32(at, p->qs.row_number + (size_t)t * 32, 4);
+        __m512i bit = lowest_bit(_mm512_load_si512(live + (size_t)t * 16));
+        const uint32_t *bits = p->qs.row_class_bits + (size_t)t * n_out;
         for (uint32_t k = 0; k < n_out; k++)
-            c[k] =
-                _mm512_mask_add_epi32(c[k], _mm512_cmpeq_epi32_mask(num, _mm512_set1_epi32((int)k)),
-                                      c[k], _mm512_set1_epi32(1));
+            c[k] = _mm512_mask_add_epi32(
+                c[k], _mm512_test_epi32_mask(bit, _mm512_set1_epi32((int)bits[k])), c[k],
+                _mm512_set1_epi32(1));
     }
     for (uint32_t k = 0; k < n_out; k++) {
         _mm512_storeu_pd(acc + k * 16, _mm512_cvtepi32_pd(_mm512_castsi512_si256(c[k])));

@@ -34,10 +34,12 @@ void *mr_prep_alloc(struct mr_trees_prep *p, size_t n, size_t size) {
 void mr_trees_prep_free(struct mr_trees_prep *p) {
     if (!p)
         return;
-    void *all[] = {p->qs.start,  p->qs.steps,   p->qs.t,         p->qs.mask,   p->qs.feature,
-                   p->qs.order,  p->qs.value,   p->qs.row_value, p->qs.number, p->qs.row_number,
-                   p->qs.node,   p->qs.from,    p->walk.node,    p->walk.wide, p->walk.leaf,
-                   p->walk.root, p->walk.depth, p->walk.order,   p->leaf_class};
+    void *all[] = {p->qs.start,          p->qs.steps,      p->qs.t,       p->qs.mask,
+                   p->qs.feature,        p->qs.order,      p->qs.value,   p->qs.row_value,
+                   p->qs.number,         p->qs.row_number, p->qs.node,    p->qs.class_bits,
+                   p->qs.row_class_bits, p->qs.from,       p->walk.node,  p->walk.wide,
+                   p->walk.leaf,         p->walk.root,     p->walk.depth, p->walk.order,
+                   p->leaf_class};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         mr_free(all[i]);
     mr_free(p);

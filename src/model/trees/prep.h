@@ -45,8 +45,11 @@ struct mr_qs {
     /* by place in `order` (lane = tree) or by tree (lane = row): [i * 32 + leaf] */
     double *value, *row_value;
     int32_t *number, *row_number; /* leaf number, or the class when counting */
-    struct mr_qs_node *node;      /* by feature, thresholds ascending */
-    uint32_t *from;               /* n_features + 1 */
+    /* Counting: leaves of each class as bits, [(group * n_out + class) * lanes + lane] and
+     * [tree * n_out + class]. */
+    uint32_t *class_bits, *row_class_bits;
+    struct mr_qs_node *node; /* by feature, thresholds ascending */
+    uint32_t *from;          /* n_features + 1 */
 };
 
 struct mr_walk_node {

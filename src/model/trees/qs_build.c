@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MAX_TABLE (64u << 20) /* bytes of leaf tables; larger ensembles walk */
-#define MAX_FEATURES 4096u /* wider rows are not worth turning into columns */
+#define MAX_TABLE    (64u << 20) /* bytes of leaf tables; larger ensembles walk */
+#define MAX_FEATURES 4096u       /* wider rows are not worth turning into columns */
 
 struct tree_info {
     uint32_t tree, nodes, leaves;
@@ -78,6 +78,13 @@ static void fill_leaves(struct mr_trees_prep *p, const struct visit *v, double *
     }
 }
 
+/* Leaves of each class as bits: v's tree at bits[k * step]. */
+static void fill_class_bits(struct mr_trees_prep *p, const struct visit *v, uint32_t *bits,
+                            size_t step) {
+    for (uint32_t k = 0; k < v->n_leaves; k++)
+        bits[p->leaf_class[v->leaf[k]] * step] |= 1u << k;
+}
+
 static int groups(struct mr_trees_prep *p, const struct tree_info *info) {
     struct mr_qs *q = &p->qs;
     const struct mr_trees *m = &p->m;
@@ -101,8 +108,10 @@ static int groups(struct mr_trees_prep *p, const struct tree_info *info) {
     q->number = mr_prep_alloc(p, places * MR_QS_LEAVES, sizeof *q->number);
     if (p->sum == MR_SUM_ONE || p->sum == MR_SUM_ONE_F32)
         q->value = mr_prep_alloc(p, places * MR_QS_LEAVES, sizeof *q->value);
+    if (p->sum == MR_SUM_COUNT)
+        q->class_bits = mr_prep_alloc(p, places * m->n_out, sizeof *q->class_bits);
     if (!q->t || !q->mask || !q->feature || !q->order || !q->number ||
-        (p->sum == MR_SUM_ONE && !q->value))
+        (p->sum == MR_SUM_ONE && !q->value) || (p->sum == MR_SUM_COUNT && !q->class_bits))
         return MR_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         q->t[i] = INFINITY;
@@ -114,6 +123,9 @@ static int groups(struct mr_trees_prep *p, const struct tree_info *info) {
             return MR_EINTERNAL;
         q->order[i] = info[i].tree;
         fill_leaves(p, &v, q->value, q->number, i);
+        if (p->sum == MR_SUM_COUNT)
+            fill_class_bits(
+                p, &v, q->class_bits + (size_t)(i / lanes) * m->n_out * lanes + i % lanes, lanes);
         for (uint32_t k = 0; k < v.n_nodes; k++) {
             size_t at = ((size_t)q->start[i / lanes] + k) * lanes + i % lanes;
             q->t[at] = mr_float_down(m->threshold[v.node[k]]);
@@ -144,10 +156,13 @@ static int by_row(struct mr_trees_prep *p) {
     q->node = mr_prep_alloc(p, m->n_nodes, sizeof *q->node);
     q->from = mr_prep_alloc(p, (size_t)m->n_features + 2, sizeof *q->from);
     q->row_number = mr_prep_alloc(p, (size_t)m->n_trees * MR_QS_LEAVES, sizeof *q->row_number);
+    if (p->sum == MR_SUM_COUNT)
+        q->row_class_bits = mr_prep_alloc(p, (size_t)m->n_trees * m->n_out, sizeof(uint32_t));
     if (!(m->flags & MR_TREES_VECTOR))
         q->row_value = mr_prep_alloc(p, (size_t)m->n_trees * MR_QS_LEAVES, sizeof *q->row_value);
     if (!all || !q->node || !q->from || !q->row_number ||
-        (!(m->flags & MR_TREES_VECTOR) && !q->row_value))
+        (!(m->flags & MR_TREES_VECTOR) && !q->row_value) ||
+        (p->sum == MR_SUM_COUNT && !q->row_class_bits))
         return MR_ENOMEM;
     struct visit v = {.m = m};
     size_t n = 0;
@@ -155,6 +170,8 @@ static int by_row(struct mr_trees_prep *p) {
         if (!visit_tree(&v, t) || n + v.n_nodes > m->n_nodes)
             return MR_EINTERNAL;
         fill_leaves(p, &v, q->row_value, q->row_number, t);
+        if (p->sum == MR_SUM_COUNT)
+            fill_class_bits(p, &v, q->row_class_bits + (size_t)t * m->n_out, 1);
         for (uint32_t k = 0; k < v.n_nodes; k++)
             all[n++] = (struct sorted){{mr_float_down(m->threshold[v.node[k]]), v.mask[k], t},
                                        m->feature[v.node[k]]};
