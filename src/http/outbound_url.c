@@ -125,9 +125,10 @@ int mr_outbound_parse(const struct mr_outbound_policy *p, struct mr_str url,
             return bad(e, "has white space or control characters");
     memcpy(text, url.p, url.n);
     text[url.n] = 0;
-    const char *authority = strstr(text, "://");
-    if (!authority || authority[3] == '/') /* libcurl would take https:///x for https://x */
-        return bad(e, "is not an absolute http(s) URL");
+    /* libcurl would take https:/x and https:///x for https://x */
+    size_t scheme = strncasecmp(text, "https://", 8) == 0 ? 8 : 7;
+    if ((scheme == 7 && strncasecmp(text, "http://", 7) != 0) || text[scheme] == '/')
+        return bad(e, "must be an absolute URL that starts with https://");
     CURLU *u = curl_url();
     if (!u)
         return mr_fail(e, MR_ENOMEM, "out of memory");
