@@ -5,7 +5,7 @@
 #include "base/clock.h"
 
 #define MINUTE_US    60000000
-#define READ_WAIT_MS 250
+#define READ_WAIT_MS 2000
 
 #define COLUMNS "requests, errors, latency_us, cold_starts, input_rows, bytes_in, bytes_out"
 

@@ -7,7 +7,7 @@
  * loses nothing; a power cut loses at most one fold interval (nothing with `sync`). Latencies are
  * kept as log-linear histograms (hist.h: quantiles within 0.4 %), distinct users as exact sets up
  * to 512 and HyperLogLog with 4096 registers beyond (sketch.h: standard error 1.6 %). Reads fold
- * first (waiting at most 250 ms), so answers are current; like all database calls they are not for
+ * first (waiting at most 2 s), so answers are current; like all database calls they are not for
  * loop threads. Roll-ups exist by minute (8 days), hour (400 days) and lifetime, each for a
  * deployment and for the account (mr_usage_all as the deployment). */
 #ifndef MR_CORE_USAGE_USAGE_H

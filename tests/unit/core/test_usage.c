@@ -84,6 +84,7 @@ MR_TEST(totals_and_series_are_current) {
         CHECK_INT(mr_usage_record(u, &second), 0);
     }
     struct mr_usage_totals t;
+    CHECK_INT(mr_usage_flush(u, 60000, NULL), 0);
     CHECK_INT(mr_usage_deployment_totals(u, account, dep, &t, NULL), 0);
     CHECK_INT(t.requests, 100);
     CHECK_INT(t.errors, 10);
@@ -252,6 +253,7 @@ MR_TEST(a_dead_process_leaves_its_records) {
     struct mr_usage *second = NULL;
     CHECK_INT(mr_usage_open(&again, &second, NULL), MR_ECONFLICT); /* one process at a time */
     struct mr_usage_totals t;
+    CHECK_INT(mr_usage_flush(u, 60000, NULL), 0);
     CHECK_INT(mr_usage_deployment_totals(u, account, dep, &t, NULL), 0);
     CHECK_INT(t.requests, 119);
     struct mr_usage_stats us;
@@ -275,6 +277,14 @@ MR_TEST(sync_records_are_committed_on_return) {
     end();
 }
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static int wait_gate(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    (void)tx, (void)arg, (void)e;
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return 0;
+}
+
 MR_TEST(a_full_disk_refuses_and_recovers) {
     begin(false);
     char dir[300], ballast[300];
@@ -293,18 +303,22 @@ MR_TEST(a_full_disk_refuses_and_recovers) {
             break;
     fclose(f);
     int taken = 0, refused = 0;
+    pthread_mutex_lock(&gate); /* no fold makes room meanwhile */
+    CHECK_INT(mr_db_write_async(db, wait_gate, NULL, NULL), 0);
     for (int i = 0; i < 3000; i++) {
         struct mr_usage_record r = record(mr_now_us(), dep, 5);
         int rc = mr_usage_record(u, &r);
         taken += rc == 0;
         refused += rc == MR_ENOSPC;
     }
+    pthread_mutex_unlock(&gate);
     CHECK(taken >= 1000 && refused > 0);
     CHECK_INT(taken + refused, 3000);
     unlink(ballast);
     struct mr_usage_record r = record(mr_now_us(), dep, 5);
     CHECK_INT(mr_usage_record(u, &r), 0);
     struct mr_usage_totals t;
+    CHECK_INT(mr_usage_flush(u, 60000, NULL), 0);
     CHECK_INT(mr_usage_deployment_totals(u, account, dep, &t, NULL), 0);
     CHECK_INT(t.requests, taken + 1);
     mr_usage_free(u);
