@@ -4,6 +4,7 @@
 #include "core/accounts_priv.h"
 #include "wire/jwt.h"
 
+#include <pthread.h>
 #include <yyjson.h>
 
 #define CACHE_SLOTS  512u
@@ -23,6 +24,24 @@ struct cached {
 };
 
 static _Thread_local struct cached *cache;
+static pthread_key_t cache_key; /* frees a thread's cache when the thread ends */
+static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
+
+static void make_cache_key(void) {
+    pthread_key_create(&cache_key, mr_free);
+}
+
+static struct cached *my_cache(void) {
+    if (!cache) {
+        pthread_once(&cache_once, make_cache_key);
+        cache = mr_calloc(CACHE_SLOTS, sizeof *cache);
+        if (cache && pthread_setspecific(cache_key, cache)) {
+            mr_free(cache);
+            cache = NULL;
+        }
+    }
+    return cache;
+}
 
 struct key_read {
     uint8_t hash[MR_SHA256_LEN];
@@ -165,12 +184,10 @@ int mr_accounts_authenticate(struct mr_accounts *a, struct mr_str token, struct 
                              struct mr_err *e) {
     if (!token.n || token.n > MR_JWT_MAX)
         return mr_fail(e, MR_EUNAUTH, "no token was given");
-    if (!cache)
-        cache = mr_calloc(CACHE_SLOTS, sizeof *cache);
     int64_t now = mr_now_us();
     unsigned generation = atomic_load_explicit(&a->generation, memory_order_acquire);
     struct cached *slot = NULL;
-    if (cache && token.n <= TOKEN_CACHED) {
+    if (token.n <= TOKEN_CACHED && my_cache()) {
         slot = &cache[mr_hash64(token) % CACHE_SLOTS];
         if (slot->owner == a && slot->generation == generation && slot->len == token.n &&
             now < slot->until_us && mr_equal_ct(slot->token, token.p, token.n)) {
