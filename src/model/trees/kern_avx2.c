@@ -37,6 +37,7 @@ bool mr_qs_row_avx2(const struct mr_trees_prep *p, const double *x, double *out,
         size_t at = (size_t)q->start[g] * 8, end = at + (size_t)q->steps[g] * 8;
         for (; at < end; at += 8) {
             __m256i f = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(q->feature + at)));
+            f = _mm256_and_si256(f, _mm256_set1_epi32(31));
             __m256 v = _mm256_i32gather_ps(row, f, 4), t = _mm256_load_ps(q->t + at);
             tie = _mm256_or_ps(tie, _mm256_cmp_ps(v, t, _CMP_EQ_OQ));
             live = keep(live, v, t, _mm256_load_si256((const __m256i *)(q->mask + at)));

@@ -22,7 +22,7 @@ struct row {
 
 /* Up to 32 doubles as floats in two registers. */
 static inline __attribute__((always_inline)) struct row load_row(const double *x, uint32_t n,
-                                                                 bool f32) {
+                                                                 uint32_t zero, bool f32) {
     __m256 part[4];
     unsigned nan = 0, rounded = 0;
     for (uint32_t k = 0; k < 4; k++) {
@@ -31,10 +31,13 @@ static inline __attribute__((always_inline)) struct row load_row(const double *x
             continue;
         __mmask8 m = n - 8 * k >= 8 ? 0xff : (__mmask8)((1u << (n - 8 * k)) - 1);
         __m512d d = _mm512_maskz_loadu_pd(m, x + 8 * k);
-        nan |= _mm512_cmp_pd_mask(d, d, _CMP_UNORD_Q);
+        __mmask8 none = _mm512_cmp_pd_mask(d, d, _CMP_UNORD_Q);
+        __mmask8 as_zero = (__mmask8)(zero >> 8 * k);
+        d = _mm512_mask_mov_pd(d, none & as_zero, _mm512_setzero_pd());
+        nan |= none & (__mmask8)~as_zero;
         part[k] = f32 ? _mm512_cvtpd_ps(d) : _mm512_cvt_roundpd_ps(d, DOWN);
         if (!f32)
-            rounded |= _mm512_cmp_pd_mask(_mm512_cvtps_pd(part[k]), d, _CMP_NEQ_UQ);
+            rounded |= _mm512_cmp_pd_mask(_mm512_cvtps_pd(part[k]), d, _CMP_NEQ_OQ);
     }
     return (struct row){_mm512_insertf32x8(_mm512_castps256_ps512(part[0]), part[1], 1),
                         _mm512_insertf32x8(_mm512_castps256_ps512(part[2]), part[3], 1), nan != 0,
@@ -43,15 +46,19 @@ static inline __attribute__((always_inline)) struct row load_row(const double *x
 
 static inline __attribute__((always_inline)) __m512i test(const struct mr_qs *q,
                                                           const struct row *r, size_t at, bool two,
-                                                          bool ties, __m512i *tie, __m512i live) {
-    __m512i f = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(q->feature + at)));
+                                                          bool ties, bool nan, __m512i *tie,
+                                                          __m512i live) {
+    /* The sign says where missing values go; the permutes read the low bits only. */
+    __m512i f = _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(q->feature + at)));
     __m512 v = two ? _mm512_permutex2var_ps(r->f0, f, r->f1) : _mm512_permutexvar_ps(f, r->f0);
     __m512 t = _mm512_load_ps(q->t + at);
     if (ties)
         *tie = _mm512_min_epu32(*tie,
                                 _mm512_xor_si512(_mm512_castps_si512(v), _mm512_castps_si512(t)));
-    return _mm512_mask_and_epi32(live, _mm512_cmp_ps_mask(v, t, _CMP_GT_OQ), live,
-                                 _mm512_load_si512(q->mask + at));
+    __mmask16 right = _mm512_cmp_ps_mask(v, t, _CMP_GT_OQ);
+    if (nan)
+        right |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) & _mm512_movepi32_mask(f);
+    return _mm512_mask_and_epi32(live, right, live, _mm512_load_si512(q->mask + at));
 }
 
 static inline __m512i lowest_bit(__m512i live) {
@@ -60,22 +67,24 @@ static inline __m512i lowest_bit(__m512i live) {
 
 /* Leaves left of the 16 trees of group g; the lowest is the exit. Two chains hide the latency of
  * the masks. */
-static inline __attribute__((always_inline)) __m512i
-exits(const struct mr_qs *q, uint32_t g, const struct row *r, bool two, bool ties, __m512i *tie) {
+static inline __attribute__((always_inline)) __m512i exits(const struct mr_qs *q, uint32_t g,
+                                                           const struct row *r, bool two, bool ties,
+                                                           bool nan, __m512i *tie) {
     __m512i a = _mm512_set1_epi32(-1), b = a;
     size_t at = (size_t)q->start[g] * 16, end = at + (size_t)q->steps[g] * 16;
     for (; at + 16 < end; at += 32) {
-        a = test(q, r, at, two, ties, tie, a);
-        b = test(q, r, at + 16, two, ties, tie, b);
+        a = test(q, r, at, two, ties, nan, tie, a);
+        b = test(q, r, at + 16, two, ties, nan, tie, b);
     }
     if (at < end)
-        a = test(q, r, at, two, ties, tie, a);
+        a = test(q, r, at, two, ties, nan, tie, a);
     return _mm512_and_si512(a, b);
 }
 
 static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_prep *p,
                                                          const struct row *r, double *out,
-                                                         uint32_t *leaf, bool two, bool ties) {
+                                                         uint32_t *leaf, bool two, bool ties,
+                                                         bool nan, enum mr_trees_sum sum) {
     const struct mr_qs *q = &p->qs;
     const __m512i place = _mm512_slli_epi32(
         _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 5);
@@ -83,8 +92,8 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
     uint32_t n = p->m.n_trees, count[16] = {0};
     __m512i tie = _mm512_set1_epi32(-1);
     for (uint32_t g = 0; g < q->n_groups; g++) {
-        __m512i live = exits(q, g, r, two, ties, &tie);
-        if (p->sum == MR_SUM_COUNT) {
+        __m512i live = exits(q, g, r, two, ties, nan, &tie);
+        if (sum == MR_SUM_COUNT) {
             __m512i bit = lowest_bit(live);
             const uint32_t *bits = q->class_bits + (size_t)g * p->m.n_out * 16;
             for (uint32_t k = 0; k < p->m.n_out; k++)
@@ -93,7 +102,7 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
             continue;
         }
         __m512i at = _mm512_add_epi32(lowest(live), place);
-        if (p->sum == MR_SUM_ONE) {
+        if (sum == MR_SUM_ONE) {
             const double *v = q->value + (size_t)g * 512;
             s = _mm512_add_pd(s, _mm512_i32gather_pd(_mm512_castsi512_si256(at), v, 8));
             u = _mm512_add_pd(u, _mm512_i32gather_pd(_mm512_extracti64x4_epi64(at, 1), v, 8));
@@ -105,22 +114,45 @@ static inline __attribute__((always_inline)) bool qs_row(const struct mr_trees_p
         for (uint32_t k = 0; k < 16 && 16 * g + k < n; k++)
             leaf[q->order[16 * g + k]] = tmp[k];
     }
-    if (p->sum == MR_SUM_ONE)
+    if (sum == MR_SUM_ONE)
         out[0] = _mm512_reduce_add_pd(_mm512_add_pd(s, u));
-    for (uint32_t k = 0; p->sum == MR_SUM_COUNT && k < p->m.n_out; k++)
+    for (uint32_t k = 0; sum == MR_SUM_COUNT && k < p->m.n_out; k++)
         out[k] = count[k];
     return !ties || _mm512_testn_epi32_mask(tie, tie) == 0;
 }
 
+/* The kind of sum as a constant, so that each kind gets a loop of its own. */
+static inline __attribute__((always_inline)) bool by_sum(const struct mr_trees_prep *p,
+                                                         const struct row *r, double *out,
+                                                         uint32_t *leaf, bool two, bool ties,
+                                                         bool nan) {
+    switch (p->sum) {
+    case MR_SUM_ONE:
+        return qs_row(p, r, out, leaf, two, ties, nan, MR_SUM_ONE);
+    case MR_SUM_COUNT:
+        return qs_row(p, r, out, leaf, two, ties, nan, MR_SUM_COUNT);
+    default:
+        return qs_row(p, r, out, leaf, two, ties, nan, MR_SUM_LEAVES);
+    }
+}
+
+/* Apart, so that the common case keeps its registers. */
+static __attribute__((noinline)) bool
+missing_row(const struct mr_trees_prep *p, const struct row *r, double *out, uint32_t *leaf) {
+    return by_sum(p, r, out, leaf, true, true, true) || p->f32 || r->exact;
+}
+
 bool mr_qs_row_avx512(const struct mr_trees_prep *p, const double *x, double *out, uint32_t *leaf) {
-    bool two = p->m.n_features > 16;
-    struct row r =
-        p->f32 ? load_row(x, p->m.n_features, true) : load_row(x, p->m.n_features, false);
+    uint32_t n = p->m.n_features, zero = p->nan_zero_bits;
+    bool two = n > 16;
+    struct row r = p->f32 ? load_row(x, n, zero, true) : load_row(x, n, zero, false);
     if (r.missing)
-        return false;
+        return p->nan_ok && missing_row(p, &r, out, leaf);
     if (p->f32 || r.exact)
-        return two ? qs_row(p, &r, out, leaf, true, false) : qs_row(p, &r, out, leaf, false, false);
-    return two ? qs_row(p, &r, out, leaf, true, true) : qs_row(p, &r, out, leaf, false, true);
+        return two ? by_sum(p, &r, out, leaf, true, false, false)
+                   : by_sum(p, &r, out, leaf, false, false, false);
+    return two ? by_sum(p, &r, out, leaf, true, true, false)
+               : by_sum(p, &r, out, leaf, false, true, false);
 }
 
 /* --- lane = row --------------------------------------------------------------------------------

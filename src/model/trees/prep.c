@@ -34,12 +34,12 @@ void *mr_prep_alloc(struct mr_trees_prep *p, size_t n, size_t size) {
 void mr_trees_prep_free(struct mr_trees_prep *p) {
     if (!p)
         return;
-    void *all[] = {p->qs.start,          p->qs.steps,      p->qs.t,       p->qs.mask,
-                   p->qs.feature,        p->qs.order,      p->qs.value,   p->qs.row_value,
-                   p->qs.number,         p->qs.row_number, p->qs.node,    p->qs.class_bits,
-                   p->qs.row_class_bits, p->qs.from,       p->walk.node,  p->walk.wide,
-                   p->walk.leaf,         p->walk.root,     p->walk.depth, p->walk.order,
-                   p->leaf_class};
+    void *all[] = {p->qs.start,          p->qs.steps,      p->qs.t,          p->qs.mask,
+                   p->qs.feature,        p->qs.order,      p->qs.value,      p->qs.row_value,
+                   p->qs.number,         p->qs.row_number, p->qs.node,       p->qs.class_bits,
+                   p->qs.row_class_bits, p->qs.from,       p->walk.node,     p->walk.wide,
+                   p->walk.leaf,         p->walk.root,     p->walk.depth,    p->walk.order,
+                   p->leaf_class,        p->nan_zero,      p->walk.nan_right};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         mr_free(all[i]);
     mr_free(p);
@@ -96,6 +96,28 @@ static bool plain_nodes(const struct mr_trees *m) {
     return true;
 }
 
+/* Columns whose missing values are read as 0, when all nodes of each column agree. */
+static int missing_rules(struct mr_trees_prep *p) {
+    const struct mr_trees *m = &p->m;
+    enum { UNSEEN, NO, YES };
+    p->nan_zero = mr_prep_alloc(p, (size_t)m->n_features + 1, 1);
+    if (!p->nan_zero)
+        return MR_ENOMEM;
+    p->nan_ok = true;
+    for (size_t i = 0; i < m->n_nodes; i++) {
+        uint8_t rule = m->node_flag[i] & MR_NODE_NAN_IS_ZERO ? YES : NO, *at;
+        at = &p->nan_zero[m->feature[i]];
+        p->nan_ok &= *at == UNSEEN || *at == rule;
+        *at = rule;
+    }
+    for (uint32_t f = 0; f < m->n_features; f++) {
+        p->nan_zero[f] = p->nan_zero[f] == YES;
+        if (f < 32)
+            p->nan_zero_bits |= (uint32_t)p->nan_zero[f] << f;
+    }
+    return 0;
+}
+
 int mr_trees_prep_new(const struct mr_trees *m, enum mr_trees_level level,
                       struct mr_trees_prep **ret, struct mr_err *e) {
     MR_CLEANUP(mr_trees_prep_free_p) struct mr_trees_prep *p = mr_calloc(1, sizeof *p);
@@ -110,6 +132,8 @@ int mr_trees_prep_new(const struct mr_trees *m, enum mr_trees_level level,
     double depth = m->n_trees ? log2((double)m->n_leaves / m->n_trees + 1) : 1;
     p->row_ns = 10 + m->n_trees * depth * 2.5;
     if (p->sum == MR_SUM_COUNT && classes_of_leaves(p) < 0)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    if (p->fast && missing_rules(p) < 0)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     int r = 0;
     if (p->fast && level >= MR_LEVEL_AVX2)

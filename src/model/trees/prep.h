@@ -13,9 +13,10 @@
 
 #include "model/trees/trees.h"
 
-#define MR_QS_LEAVES   32u
-#define MR_QS_FEATURES 32u
-#define MR_WALK_TREES  8u
+#define MR_QS_LEAVES    32u
+#define MR_QS_FEATURES  32u
+#define MR_WALK_TREES   8u
+#define MR_QS_NAN_RIGHT 128u /* a missing value goes right */
 
 enum mr_trees_level { MR_LEVEL_REFERENCE = 0, MR_LEVEL_SCALAR, MR_LEVEL_AVX2, MR_LEVEL_AVX512 };
 enum mr_trees_level mr_trees_cpu(void);
@@ -40,8 +41,8 @@ struct mr_qs {
     uint32_t *start, *steps; /* n_groups: first row of 16 or 8 nodes, number of rows */
     float *t;                /* [row * lanes + lane], 64-byte aligned */
     uint32_t *mask;
-    uint8_t *feature;
-    uint32_t *order; /* tree of (group, lane), n_trees used */
+    uint8_t *feature; /* | MR_QS_NAN_RIGHT */
+    uint32_t *order;  /* tree of (group, lane), n_trees used */
     /* by place in `order` (lane = tree) or by tree (lane = row): [i * 32 + leaf] */
     double *value, *row_value;
     int32_t *number, *row_number; /* leaf number, or the class when counting */
@@ -65,6 +66,7 @@ struct mr_walk {
     struct mr_walk_node *node; /* up to 256 features and 2^24 nodes */
     struct mr_walk_wide *wide; /* else */
     uint32_t *leaf;            /* leaf number of each node that is one */
+    uint8_t *nan_right;        /* of each node */
     uint32_t *root, *depth, *order;
     size_t n;
 };
@@ -76,6 +78,9 @@ struct mr_trees_prep {
     bool f32;  /* compare as floats is exact; else ties go to the reference */
     bool fast; /* one of the layouts below may be used */
     bool has_qs, has_walk;
+    bool nan_ok;            /* the layouts may decide missing values */
+    uint8_t *nan_zero;      /* n_features; 1: a missing value is read as 0 */
+    uint32_t nan_zero_bits; /* the first 32 of them */
     struct mr_qs qs;
     struct mr_walk walk;
     uint8_t *leaf_class; /* with MR_SUM_COUNT: class of each leaf */
@@ -126,6 +131,6 @@ uint32_t mr_qs_block_avx512(const struct mr_trees_prep *p, const float *cols, ui
 uint32_t mr_qs_block_avx2(const struct mr_trees_prep *p, const float *cols, uint32_t *live,
                           double *acc, uint32_t *leaf);
 /* One row as floats. False on a tie when !p->f32. */
-bool mr_walk_row(const struct mr_trees_prep *p, const float *x, uint32_t *leaf);
+bool mr_walk_row(const struct mr_trees_prep *p, const float *x, bool missing, uint32_t *leaf);
 
 #endif

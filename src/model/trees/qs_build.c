@@ -130,7 +130,8 @@ static int groups(struct mr_trees_prep *p, const struct tree_info *info) {
             size_t at = ((size_t)q->start[i / lanes] + k) * lanes + i % lanes;
             q->t[at] = mr_float_down(m->threshold[v.node[k]]);
             q->mask[at] = v.mask[k];
-            q->feature[at] = (uint8_t)m->feature[v.node[k]];
+            bool left = m->node_flag[v.node[k]] & MR_NODE_DEFAULT_LEFT;
+            q->feature[at] = (uint8_t)(m->feature[v.node[k]] | (left ? 0 : MR_QS_NAN_RIGHT));
         }
     }
     return 0;

@@ -44,13 +44,17 @@ static void after_row(const struct mr_trees_prep *p, const uint32_t *leaf, doubl
 
 static void walk_one(const struct mr_trees_prep *p, const double *x, float *row, uint32_t *leaf,
                      double *out) {
-    bool ok = true, exact = true;
+    bool missing = false, exact = true;
     for (uint32_t f = 0; f < p->m.n_features; f++) {
-        ok &= x[f] == x[f];
-        row[f] = p->f32 ? (float)x[f] : mr_float_down(x[f]);
-        exact &= (double)row[f] == x[f];
+        double v = x[f];
+        if (v != v) {
+            v = p->nan_zero[f] ? 0 : v;
+            missing |= !p->nan_zero[f];
+        }
+        row[f] = p->f32 ? (float)v : mr_float_down(v);
+        exact &= (double)row[f] == v || v != v;
     }
-    if (ok && (mr_walk_row(p, row, leaf) || exact))
+    if ((!missing || p->nan_ok) && (mr_walk_row(p, row, missing, leaf) || p->f32 || exact))
         add_leaves(p, leaf, 1, out);
     else
         mr_trees_row(&p->m, x, out);
@@ -74,6 +78,8 @@ struct block {
     float *cols, *tmp;
     uint32_t *live, *leaf;
     double *acc;
+    float *row; /* for single rows among them */
+    uint32_t *one_leaf;
 };
 
 /* Columns of up to `lanes` rows as floats; returns the rows with missing values as bits and whether
@@ -112,7 +118,7 @@ static void run_block(const struct mr_trees_prep *p, const double *x, size_t row
         slow |= tie;
     for (size_t r = 0; r < rows; r++, out += n_out, x += p->m.n_features) {
         if (slow >> r & 1) {
-            mr_trees_row(&p->m, x, out);
+            one(p, x, b->row, b->one_leaf, out);
         } else if (p->sum == MR_SUM_LEAVES) {
             add_leaves(p, b->leaf + r, lanes, out);
         } else {
@@ -136,12 +142,14 @@ static int blocks(const struct mr_trees_prep *p, const double *x, size_t *rows, 
     uint32_t lanes = p->qs.lanes, n = p->m.n_trees;
     struct block b = {.cols = aligned(scratch, (size_t)p->m.n_features * lanes, sizeof(float)),
                       .tmp = aligned(scratch, (size_t)p->m.n_features * lanes, sizeof(float)),
+                      .row = aligned(scratch, p->m.n_features, sizeof(float)),
+                      .one_leaf = aligned(scratch, n, sizeof(uint32_t)),
                       .live = aligned(scratch, (size_t)n * lanes, sizeof(uint32_t)),
                       .acc = aligned(scratch, (size_t)p->m.n_out * lanes, sizeof(double)),
                       .leaf = aligned(scratch, p->sum == MR_SUM_LEAVES ? (size_t)n * lanes : 1,
                                       sizeof(uint32_t))};
     size_t done = 0;
-    if (!b.cols || !b.tmp || !b.live || !b.acc || !b.leaf)
+    if (!b.cols || !b.tmp || !b.live || !b.row || !b.one_leaf || !b.acc || !b.leaf)
         return MR_ENOMEM;
     memset(b.cols, 0, (size_t)p->m.n_features * lanes * sizeof(float));
     while (*rows - done >= lanes * 3 / 4) {

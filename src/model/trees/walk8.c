@@ -37,6 +37,7 @@ static uint32_t lay(const struct mr_trees *m, struct mr_walk *w, uint32_t t, str
         }
         uint32_t left = *n;
         *n += 2;
+        w->nan_right[s.at] = !(m->node_flag[s.node] & MR_NODE_DEFAULT_LEFT);
         put(w, s.at, mr_float_down(m->threshold[s.node]), left, m->feature[s.node]);
         stack[top++] = (struct place){m->right[s.node], left + 1, s.depth + 1};
         stack[top++] = (struct place){m->left[s.node], left, s.depth + 1};
@@ -69,10 +70,12 @@ int mr_walk_build(struct mr_trees_prep *p, struct mr_err *e) {
     else
         w->wide = mr_prep_alloc(p, total, sizeof *w->wide);
     w->leaf = mr_prep_alloc(p, total, sizeof *w->leaf);
+    w->nan_right = mr_prep_alloc(p, total, 1);
     w->root = mr_prep_alloc(p, m->n_trees, sizeof *w->root);
     w->depth = mr_prep_alloc(p, m->n_trees, sizeof *w->depth);
     w->order = mr_prep_alloc(p, m->n_trees, sizeof *w->order);
-    if (!stack || !trees || !(w->node || w->wide) || !w->leaf || !w->root || !w->depth || !w->order)
+    if (!stack || !trees || !(w->node || w->wide) || !w->leaf || !w->nan_right || !w->root ||
+        !w->depth || !w->order)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     uint32_t n = 0;
     for (uint32_t t = 0; t < m->n_trees; t++) {
@@ -91,26 +94,34 @@ int mr_walk_build(struct mr_trees_prep *p, struct mr_err *e) {
 }
 
 static inline uint32_t step(const struct mr_walk_node *node, const float *x, uint32_t i,
-                            uint32_t *tie) {
+                            uint32_t *tie, const uint8_t *nan_right) {
     struct mr_walk_node q = node[i];
     float v = x[q.link & 255];
     *tie |= v == q.t;
-    return (q.link >> 8) + (v > q.t);
+    uint32_t right = v > q.t;
+    if (nan_right)
+        right |= (uint32_t)(v != v) & nan_right[i];
+    return (q.link >> 8) + right;
 }
 
 static inline uint32_t step_wide(const struct mr_walk_wide *node, const float *x, uint32_t i,
-                                 uint32_t *tie) {
+                                 uint32_t *tie, const uint8_t *nan_right) {
     struct mr_walk_wide q = node[i];
     float v = x[q.feature];
     *tie |= v == q.t;
-    return q.left + (v > q.t);
+    uint32_t right = v > q.t;
+    if (nan_right)
+        right |= (uint32_t)(v != v) & nan_right[i];
+    return q.left + right;
 }
 
 /* The compiler keeps the eight walks in registers; ties cost nothing when they are not asked for.
  */
-static inline __attribute__((always_inline)) bool
-walk(const struct mr_trees_prep *p, const float *x, uint32_t *leaf, bool wide, bool ties) {
+static inline __attribute__((always_inline)) bool walk(const struct mr_trees_prep *p,
+                                                       const float *x, uint32_t *leaf, bool wide,
+                                                       bool ties, bool missing) {
     const struct mr_walk *w = &p->walk;
+    const uint8_t *nr = missing ? w->nan_right : NULL;
     uint32_t n = p->m.n_trees, t = 0, tie = 0, none = 0;
     uint32_t *seen = ties ? &tie : &none;
     for (; t + MR_WALK_TREES <= n; t += MR_WALK_TREES) {
@@ -121,7 +132,7 @@ walk(const struct mr_trees_prep *p, const float *x, uint32_t *leaf, bool wide, b
             uint32_t moved = 0;
             for (uint32_t k = 0; k < MR_WALK_TREES; k++) {
                 uint32_t j =
-                    wide ? step_wide(w->wide, x, i[k], seen) : step(w->node, x, i[k], seen);
+                    wide ? step_wide(w->wide, x, i[k], seen, nr) : step(w->node, x, i[k], seen, nr);
                 moved |= j ^ i[k];
                 i[k] = j;
             }
@@ -134,14 +145,17 @@ walk(const struct mr_trees_prep *p, const float *x, uint32_t *leaf, bool wide, b
     for (; t < n; t++) {
         uint32_t i = w->root[t];
         for (uint32_t d = 0; d < w->depth[t]; d++)
-            i = wide ? step_wide(w->wide, x, i, seen) : step(w->node, x, i, seen);
+            i = wide ? step_wide(w->wide, x, i, seen, nr) : step(w->node, x, i, seen, nr);
         leaf[w->order[t]] = w->leaf[i];
     }
     return !(ties && tie);
 }
 
-bool mr_walk_row(const struct mr_trees_prep *p, const float *x, uint32_t *leaf) {
+bool mr_walk_row(const struct mr_trees_prep *p, const float *x, bool missing, uint32_t *leaf) {
+    bool wide = !p->walk.node;
+    if (missing)
+        return wide ? walk(p, x, leaf, true, true, true) : walk(p, x, leaf, false, true, true);
     if (p->f32)
-        return p->walk.node ? walk(p, x, leaf, false, false) : walk(p, x, leaf, true, false);
-    return p->walk.node ? walk(p, x, leaf, false, true) : walk(p, x, leaf, true, true);
+        return wide ? walk(p, x, leaf, true, false, false) : walk(p, x, leaf, false, false, false);
+    return wide ? walk(p, x, leaf, true, true, false) : walk(p, x, leaf, false, true, false);
 }
