@@ -23,6 +23,7 @@ log = logging.getLogger("serveml")
 MAX_IDLE = 16
 IDLE_SECONDS = 55.0
 MAX_REPLY = 256 << 20
+READ_BLOCK = 64 << 10
 Connection = Union[http.client.HTTPConnection, http.client.HTTPSConnection]
 
 
@@ -228,6 +229,20 @@ def _hung_up(conn: Connection) -> bool:
         return True
 
 
+def _read(r: http.client.HTTPResponse) -> bytes:
+    """The body, up to MAX_REPLY. Never read(MAX_REPLY): Python 3.9 allocates all of that."""
+    parts: List[bytes] = []
+    left = MAX_REPLY
+    while True:
+        part = r.read(READ_BLOCK)
+        if not part:
+            return b"".join(parts)
+        left -= len(part)
+        if left < 0:
+            raise http.client.HTTPException("the reply is too large")
+        parts.append(part)
+
+
 def _exchange(
     conn: Connection,
     method: str,
@@ -254,9 +269,7 @@ def _exchange(
             conn.putheader("Content-Length", str(len(data or b"")))
         conn.endheaders(data)
     r = conn.getresponse()
-    raw = r.read(MAX_REPLY + 1)
-    if len(raw) > MAX_REPLY:
-        raise http.client.HTTPException("the reply is too large")
+    raw = _read(r)
     headers = {k.lower(): v for k, v in r.getheaders()}
     body = None
     if raw and "json" in headers.get("content-type", ""):
