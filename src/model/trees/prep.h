@@ -6,8 +6,9 @@
  * Walk: nodes in pairs, eight trees at a time, no branches; for larger trees.
  *
  * All of them compare floats. For ensembles over doubles, input and thresholds are rounded towards
- * minus infinity: unequal floats decide as the doubles do, equal ones are left to the reference. So
- * are rows with missing values, and ensembles with categories. */
+ * minus infinity: unequal floats decide as the doubles do, equal ones are left to the reference.
+ * So are ensembles with categories, and rows with missing values where a layout has no rule for
+ * them (AVX2, and columns whose nodes disagree on how a missing value is read). */
 #ifndef MR_MODEL_TREES_PREP_H
 #define MR_MODEL_TREES_PREP_H
 
