@@ -181,7 +181,8 @@ static int run_handler(struct mr_call *c, struct mr_err *e) {
     return rc;
 }
 
-/* Before the reply leaves: what a client saw answered is in the spool, whatever happens next. */
+/* Before the reply leaves: what a client saw answered is in the spool, whatever happens next. What
+ * cannot be recorded is not answered. */
 static void meter(struct mr_call *c) {
     const struct mr_req *r = c->req;
     if (!c->meter.on)
@@ -199,7 +200,13 @@ static void meter(struct mr_call *c) {
         .error = r->status >= 400,
         .cold_start = c->meter.cold,
     };
-    mr_usage_record(c->core->usage, &u);
+    int rc = mr_usage_record(c->core->usage, &u);
+    if (!rc)
+        return;
+    struct mr_err e;
+    mr_fail(&e, rc, "the prediction cannot be recorded%s, so it is not answered: try again later",
+            rc == MR_ENOSPC ? " (the disk is full)" : "");
+    fail(c, &e);
 }
 
 static void run_on_pool(void *arg) {

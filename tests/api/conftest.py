@@ -82,7 +82,10 @@ def iris(user, iris_file):
 def pytest_sessionfinish(session, exitstatus):
     """An operation that no test exercised with success is a failure of the suite."""
     spec = session.config.stash.get(SPEC_KEY, None)
-    if spec is None or session.testscollected < 20 or exitstatus:
+    here = os.path.dirname(os.path.abspath(__file__))
+    files = {os.path.basename(str(item.fspath)) for item in session.items}
+    whole = {os.path.basename(p) for p in glob.glob(os.path.join(here, "test_*.py"))} <= files
+    if spec is None or not whole or session.config.option.keyword or exitstatus:
         return
     missing = spec.ids() - spec.ok
     if missing:

@@ -77,7 +77,7 @@ static size_t rows_hint(yyjson_val *data) {
 int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
     struct mr_dep_use use = {0};
     struct mr_run run = {0};
-    struct mr_buf b;
+    struct mr_buf *b = mr_req_out(c->req); /* reused from request to request */
     struct mr_id id;
     yyjson_val *data = c->value[0].json; /* `data` is the row's first field */
     int rc = mr_serveml_deployment_id(c, &id, e);
@@ -98,22 +98,23 @@ int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
     c->meter.version = use.version;
     c->meter.cold = use.cold;
     c->meter.user_hash = caller_hash(c);
-    mr_call_buf(c, &b);
-    mr_buf_char(&b, '{');
-    rc = mr_instance_predict(use.instance, data, false, c->req->arena, &b, &run, e);
+    mr_buf_char(b, '{');
+    rc = mr_instance_predict(use.instance, data, false, c->req->arena, b, &run, e);
     mr_instance_unref(use.instance);
     if (rc) {
-        mr_buf_release(&b);
         emit_failed(c, id, use.version, e);
         return rc;
     }
     c->meter.rows = (uint32_t)run.rows;
-    mr_buf_fmt(&b, ",\"model_version\":\"v%u\"", use.version);
-    add_time(&b, c->req);
+    mr_buf_fmt(b, ",\"model_version\":\"v%u\"", use.version);
+    add_time(b, c->req);
     if (run.batch)
-        mr_json_i64(&b, "batch_size", (int64_t)run.rows);
-    mr_buf_char(&b, '}');
-    return mr_call_json(c, 200, &b, e);
+        mr_json_i64(b, "batch_size", (int64_t)run.rows);
+    mr_buf_char(b, '}');
+    if (!mr_buf_ok(b))
+        return mr_fail(e, b->fail, "the reply is too large");
+    mr_req_reply(c->req, 200, "application/json", mr_buf_view(b), true);
+    return 0;
 }
 
 int mr_serveml_test_model(struct mr_call *c, struct mr_err *e) {
