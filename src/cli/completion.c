@@ -56,6 +56,8 @@ static void each_option(const char *verb, each_fn *fn) {
             fn(verb, flag, t->choices ? t->choices : "VALUE", t->help);
         }
     }
+    if (!strcmp(verb, "config"))
+        fn(verb, "json", NULL, "print JSON");
     if (!s)
         return;
     each_of(verb, s->opts, fn);

@@ -86,17 +86,29 @@ int mr_cli_load_config(int argc, char **argv, const char *verb, struct mr_config
 int mr_cli_config(int argc, char **argv) {
     struct mr_config c;
     struct mr_buf out;
-    int status;
+    int status, n = 0;
+    bool json = false;
     if (argc < 2 || strcmp(argv[1], "print")) {
-        fprintf(stderr, "usage: millrace config print [settings]\n");
-        return argc > 1 && !strcmp(argv[1], "--help") ? 0 : 2;
+        bool asked = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
+        fprintf(asked ? stdout : stderr, "usage: millrace config print [--json] [settings]\n");
+        return asked ? 0 : 2;
     }
-    if (mr_cli_load_config(argc - 1, argv + 1, "config print", &c, &status)) {
+    /* --json is no setting: it is taken out before the others are read. */
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json"))
+            json = true;
+        else
+            argv[1 + n++] = argv[i];
+    }
+    if (mr_cli_load_config(n, argv + 1, "config print", &c, &status)) {
         mr_config_release(&c);
         return status;
     }
     mr_buf_init(&out, 1u << 20);
-    mr_config_print(&c, &out);
+    if (json)
+        mr_config_print_json(&c, &out);
+    else
+        mr_config_print(&c, &out);
     fwrite(out.p, 1, out.n, stdout);
     mr_buf_release(&out);
     mr_config_release(&c);

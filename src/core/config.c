@@ -361,3 +361,11 @@ void mr_config_print(const struct mr_config *c, struct mr_buf *out) {
         mr_buf_char(out, '\n');
     }
 }
+
+void mr_config_print_json(const struct mr_config *c, struct mr_buf *out) {
+    for (const struct mr_setting *s = mr_settings; s->key; s++) {
+        mr_buf_fmt(out, "%s\n  \"%s\": ", s == mr_settings ? "{" : ",", s->key);
+        print_value(c, s, out);
+    }
+    mr_buf_cstr(out, "\n}\n");
+}

@@ -58,5 +58,7 @@ int mr_config_file(struct mr_config *c, const char *path, struct mr_err *e);
 int mr_config_env(struct mr_config *c, char **env, struct mr_err *e);
 /* All settings as TOML; secrets read "(set)". */
 void mr_config_print(const struct mr_config *c, struct mr_buf *out);
+/* The same as a JSON object. */
+void mr_config_print_json(const struct mr_config *c, struct mr_buf *out);
 
 #endif

@@ -57,7 +57,7 @@ def test_every_verb_has_help(cli):
         out = cli(verb, "--help")
         text = out.stdout + out.stderr
         assert f"usage: millrace {verb}" in text
-        if verb not in ("serve", "config"):
+        if verb != "serve":
             assert "--json" in text
 
 
@@ -400,6 +400,10 @@ def test_doctor_sees_loose_permissions_and_a_wrong_clock(tmp_path):
 def test_config_print(cli):
     out = cli("config", "print", MILLRACE_OWNER_KEY="a-very-secret-owner-key").stdout
     assert "a-very-secret" not in out and "log_file" in out
+    body = cli.json("config", "print", "--threads", "3", MILLRACE_OWNER_KEY="a-very-secret-owner-key")
+    assert body["owner_key"] == "(set)" and body["threads"] == 3 and body["rate_limits"] is True
+    assert isinstance(body["listen"], list)
+    cli("config", status=2)
 
 
 COMPLETE = """
