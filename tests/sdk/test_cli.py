@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -337,6 +338,8 @@ def test_logs_follow(tmp_path):
     log.write_text("one\n")
     p = subprocess.Popen([BINARY, "logs", "--follow", "--file", str(log)], cwd=tmp_path, text=True,
                          env=base_env(), stdout=subprocess.PIPE)
+    watchdog = threading.Timer(30, p.kill)
+    watchdog.start()
     try:
         assert p.stdout.readline() == "one\n"
         with open(log, "a", encoding="ascii") as f:
@@ -349,6 +352,7 @@ def test_logs_follow(tmp_path):
         assert p.stdout.readline() == "4\n"
         assert p.poll() is None
     finally:
+        watchdog.cancel()
         p.terminate()  # a job of a shell may have SIGINT ignored
         p.wait(10)
         p.stdout.close()

@@ -33,7 +33,7 @@ def test_429_waits_for_retry_after():
     with Fake(steps) as f, client(f) as c:
         start = time.monotonic()
         assert c.predict("dep-1", [1]).prediction == 1
-        assert 0.9 < time.monotonic() - start < 5
+        assert 0.9 < time.monotonic() - start < 30
         assert len(f.requests) == 2
 
 
@@ -129,14 +129,14 @@ def test_names_in_a_form_cannot_break_out(tmp_path):
 
 def test_timeout_is_an_exception_and_counts_attempts():
     with Fake(["hang"]) as f:
-        with client(f, timeout=0.2, retry=RetryPolicy(max_retries=1, base_delay=0.01)) as c:
+        with client(f, timeout=1, retry=RetryPolicy(max_retries=1, base_delay=0.01)) as c:
             start = time.monotonic()
             with pytest.raises(serveml.APITimeoutError):
                 c.me()
-            assert time.monotonic() - start < 3
+            assert time.monotonic() - start < 20
             assert len(f.requests) == 2
             with pytest.raises(serveml.APITimeoutError):
-                c.predict("dep-1", [1], timeout=0.1)
+                c.predict("dep-1", [1], timeout=0.2)
 
 
 def test_refused_connection():
@@ -159,7 +159,7 @@ def test_connections_are_kept():
 def test_a_connection_that_the_server_closed_is_replaced():
     with Fake([("once", 200, PREDICTION), (201, KEY)]) as f, client(f) as c:
         c.predict("dep-1", [1])
-        time.sleep(0.1)
+        time.sleep(0.5)
         assert c.create_api_key("k").key  # one that is not repeated: the dead connection is seen first
         assert f.connections == 2 and len(f.requests) == 2
 
@@ -212,6 +212,20 @@ def test_waiting_ends():
         with pytest.raises(serveml.WaitTimeoutError) as e:
             c.deploy(b"x", wait_timeout=0.2)
         assert e.value.deployment_id == "dep-1"
+
+
+def test_iteration_asks_once_a_page():
+    def page(n, offset):
+        items = [{"id": f"dep-{i}", "name": "m", "status": "active"}
+                 for i in range(offset, offset + n)]
+        return (200, {"items": items, "total": 5, "limit": 2, "offset": offset})
+
+    # The third page repeats an item, as when a deployment was made meanwhile.
+    with Fake([page(2, 0), page(2, 2), page(2, 3)]) as f, client(f) as c:
+        assert [d.id for d in c.iter_deployments(page_size=2, search="m m")] == [
+            f"dep-{i}" for i in range(5)]
+        assert [r[1].split("?")[1] for r in f.requests] == [
+            f"limit=2&offset={o}&search=m+m" for o in (0, 2, 4)]
 
 
 def test_missing_values_and_arrays():

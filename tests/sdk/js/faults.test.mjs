@@ -142,9 +142,9 @@ test('time-outs', () =>
       const late = (e) => e instanceof sdk.APITimeoutError && e instanceof sdk.APIConnectionError;
       await assert.rejects(c.me(), late);
       assert.equal(requests.length, 2);
-      await assert.rejects(c.predict('dep-1', [1], { timeoutMs: 50 }), late);
+      await assert.rejects(c.predict('dep-1', [1], { timeoutMs: 200 }), late);
     },
-    { timeoutMs: 150, retry: { maxRetries: 1, baseDelayMs: 5 } },
+    { timeoutMs: 1000, retry: { maxRetries: 1, baseDelayMs: 5 } },
   ));
 
 test('the caller can abort', () =>
