@@ -14,7 +14,8 @@ def error(code, message="no", status=None, **details):
 class Fake:
     """script: a list of steps; the last one repeats. A step is (status, json body[, headers]),
     "drop" (reads the request, then resets the connection), "hang" (never answers),
-    ("early", status, body) (answers without reading the body and hangs up),
+    ("early", status, body) (answers without reading the body and hangs up; with a fourth member it
+    reads on, as real servers do, until the client stops sending),
     ("once", status, body) (answers, then closes a connection that was promised to stay open)
     or ("raw", bytes)."""
 
@@ -50,9 +51,11 @@ class Fake:
                     self.note(None)
                     self.answer(step[1], step[2], {"Connection": "close"})
                     self.connection.shutdown(socket.SHUT_WR)
-                    self.connection.settimeout(0.2)
+                    self.connection.settimeout(2 if len(step) > 3 else 0.2)
                     try:
-                        self.connection.recv(65536)
+                        # As a polite server does: reads on until the client has seen the answer.
+                        while self.connection.recv(65536) and len(step) > 3:
+                            pass
                     except OSError:
                         pass
                     self.close_connection = True

@@ -308,7 +308,7 @@ def test_deploy_waits_and_tells_failure(tmp_path):
 def test_an_early_refusal_of_an_upload_is_shown(tmp_path):
     with open(tmp_path / "big", "wb") as f:
         f.truncate(64 << 20)
-    step = ("early", 413, error("INVALID_INPUT", "the body is too large")[1])
+    step = ("early", 413, error("INVALID_INPUT", "the body is too large")[1], "drain")
     with Fake([step]) as f:
         cli = Cli(tmp_path, MILLRACE_URL=f.url, MILLRACE_KEY="k" * 20)
         assert "INVALID_INPUT: the body is too large" in cli("deploy", "big", status=1).stderr
