@@ -88,7 +88,7 @@ def check_file(client, path, doc, count):
     deployment = client.deploy(path)
     try:
         single = doc["n_features"] == 1 and not isinstance(rows[0], list)
-        got, proba = client.predict(deployment, [[r] for r in rows] if single and doc["class"] == "LabelEncoder" else rows)
+        got, proba = client.predict(deployment, [[r] for r in rows] if single and doc["class"] in ("LabelEncoder", "LabelBinarizer") else rows)
         got, proba = with_nan(got), with_nan(proba) if proba is not None else None
     finally:
         client.delete(deployment)

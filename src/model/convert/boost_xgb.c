@@ -357,9 +357,9 @@ static int linear(struct mr_convert *c, const struct mr_xgb *x, uint32_t in, con
     for (size_t k = 0; k < g; k++) {
         for (size_t j = 0; j < f; j++)
             t[k * f + j] = w[j * g + k];
-        b[k] = w[f * g + k] + bias[k];
+        b[k] = (float)w[f * g + k] + (float)bias[k];
     }
-    return mr_emit_linear(c, in, x->n_features, x->n_groups, t, b, ret, e);
+    return mr_emit_linear_f32(c, in, x->n_features, x->n_groups, t, b, ret, e);
 }
 
 int mr_xgb_margin(struct mr_convert *c, const struct mr_xgb *x, uint32_t in, uint32_t *ret,

@@ -61,6 +61,9 @@ int mr_emit_linear(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_
 int mr_emit_linear_bin(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
                        const double *w, const double *b, const double *binarize, uint32_t *ret,
                        struct mr_err *e);
+/* Summed in single precision, b first, as XGBoost's gblinear does. */
+int mr_emit_linear_f32(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
+                       const double *w, const double *b, uint32_t *ret, struct mr_err *e);
 /* n points of n_in values as the blocks of mr_dist8, appended to the blob. */
 int mr_blob_blocks(struct mr_convert *c, struct mr_blob *blob, const double *x, size_t n,
                    size_t n_in, struct mr_ref *ret, struct mr_err *e);

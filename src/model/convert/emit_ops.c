@@ -70,9 +70,9 @@ uint32_t mr_emit_mean(struct mr_convert *c, const uint32_t *in, uint32_t n, doub
     return sum;
 }
 
-int mr_emit_linear_bin(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
-                       const double *w, const double *b, const double *binarize, uint32_t *ret,
-                       struct mr_err *e) {
+static int emit_linear(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
+                       const double *w, const double *b, uint32_t flags, double threshold,
+                       uint32_t *ret, struct mr_err *e) {
     size_t stride = mr_linear_stride(n_out);
     if (!n_in || !n_out || n_in > MR_MAX_WIDTH || n_out > MR_MAX_WIDTH)
         return mr_fail(e, MR_EREFUSED, "a weight matrix of %u x %u is out of range", n_out, n_in);
@@ -97,8 +97,8 @@ int mr_emit_linear_bin(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_
     *p = (struct mr_linear_params){.n_in = n_in,
                                    .n_out = n_out,
                                    .stride = (uint32_t)stride,
-                                   .flags = binarize ? MR_LINEAR_BINARIZE : 0,
-                                   .threshold = binarize ? *binarize : 0,
+                                   .flags = flags,
+                                   .threshold = threshold,
                                    .w = wr,
                                    .b = br};
     *ret = mr_emit(c, MR_OP_LINEAR, in, n_out, &blob);
@@ -107,7 +107,19 @@ int mr_emit_linear_bin(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_
 
 int mr_emit_linear(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
                    const double *w, const double *b, uint32_t *ret, struct mr_err *e) {
-    return mr_emit_linear_bin(c, in, n_in, n_out, w, b, NULL, ret, e);
+    return emit_linear(c, in, n_in, n_out, w, b, 0, 0, ret, e);
+}
+
+int mr_emit_linear_bin(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
+                       const double *w, const double *b, const double *binarize, uint32_t *ret,
+                       struct mr_err *e) {
+    return emit_linear(c, in, n_in, n_out, w, b, binarize ? MR_LINEAR_BINARIZE : 0,
+                       binarize ? *binarize : 0, ret, e);
+}
+
+int mr_emit_linear_f32(struct mr_convert *c, uint32_t in, uint32_t n_in, uint32_t n_out,
+                       const double *w, const double *b, uint32_t *ret, struct mr_err *e) {
+    return emit_linear(c, in, n_in, n_out, w, b, MR_LINEAR_F32, 0, ret, e);
 }
 
 int mr_emit_difference(struct mr_convert *c, uint32_t in, uint32_t *ret, struct mr_err *e) {

@@ -13,7 +13,10 @@ static inline uint32_t mr_linear_stride(uint32_t n) {
 }
 
 /* MR_OP_LINEAR: out[k] = b[k] + sum_j w[j * stride + k] * x[j]; dense or sparse input. */
-enum { MR_LINEAR_BINARIZE = 1 }; /* x[j] is first replaced by x[j] > threshold */
+enum {
+    MR_LINEAR_BINARIZE = 1, /* x[j] is first replaced by x[j] > threshold */
+    MR_LINEAR_F32 = 2,      /* dense only: ((b + w0 x0) + w1 x1) + … in single precision */
+};
 struct mr_linear_params {
     uint32_t n_in, n_out, stride, flags;
     double threshold;

@@ -8,7 +8,8 @@ static int check(const struct mr_op *op, const struct mr_slot_decl *slots, struc
     if (op->params_len < sizeof *p)
         return mr_op_bad(op, "parameters are cut short", e);
     if (!p->n_in || !p->n_out || p->n_in > MR_MAX_WIDTH || p->n_out > MR_MAX_WIDTH ||
-        p->stride != mr_linear_stride(p->n_out) || (p->flags & ~(uint32_t)MR_LINEAR_BINARIZE))
+        p->stride != mr_linear_stride(p->n_out) ||
+        (p->flags != 0 && p->flags != MR_LINEAR_BINARIZE && p->flags != MR_LINEAR_F32))
         return mr_op_bad(op, "sizes out of range", e);
     uint32_t kind = op->n_in == 1 ? slots[op->in[0]].kind : MR_SLOT_DENSE;
     if (kind != MR_SLOT_DENSE && kind != MR_SLOT_SPARSE)
@@ -18,6 +19,8 @@ static int check(const struct mr_op *op, const struct mr_slot_decl *slots, struc
         return rc;
     if (!mr_op_f64(op, p->w, (uint64_t)p->n_in * p->stride) || !mr_op_f64(op, p->b, p->stride))
         return mr_op_bad(op, "weights leave the file", e);
+    if (kind == MR_SLOT_SPARSE && (p->flags & MR_LINEAR_F32))
+        return mr_op_bad(op, "single precision sums need dense input", e);
     /* a zero that is not stored must stay zero */
     if (kind == MR_SLOT_SPARSE && (p->flags & MR_LINEAR_BINARIZE) && !(p->threshold >= 0))
         return mr_op_bad(op, "threshold below 0 on sparse input", e);
@@ -42,6 +45,19 @@ static void sparse_row(const struct mr_linear_params *p, const double *w, const 
         y[k] = acc[k] + b[k];
 }
 
+/* XGBoost's own order and precision (src/gbm/gblinear.cc): float sums, bias first. */
+static void f32_row(const struct mr_linear_params *p, const double *w, const double *b,
+                    const double *x, double *y) {
+    for (size_t k = 0; k < p->n_out; k++) {
+        float acc = (float)b[k];
+        for (size_t j = 0; j < p->n_in; j++) {
+            float term = (float)x[j] * (float)w[j * p->stride + k];
+            acc += term;
+        }
+        y[k] = acc;
+    }
+}
+
 static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
     const struct mr_linear_params *p = op->params;
     const struct mr_vec *in = &f->slot[op->in[0]];
@@ -59,6 +75,11 @@ static int eval(const struct mr_op *op, struct mr_frame *f, struct mr_err *e) {
         return 0;
     }
     const double *x = in->dense;
+    if (p->flags & MR_LINEAR_F32) {
+        for (size_t r = 0; r < f->rows; r++)
+            f32_row(p, w, b, x + r * p->n_in, y + r * p->n_out);
+        return 0;
+    }
     if (p->flags & MR_LINEAR_BINARIZE) {
         double *t = mr_op_scratch(f, f->rows * p->n_in, sizeof *t, e);
         if (!t)
