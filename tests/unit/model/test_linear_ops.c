@@ -101,7 +101,8 @@ MR_TEST(linear_hostile) {
     REFUSES(n_out, 3);
     REFUSES(stride, 8);
     REFUSES(stride, 0);
-    REFUSES(flags, 2);
+    REFUSES(flags, 3);
+    REFUSES(flags, 4);
     REFUSES(w.off, 1);
     REFUSES(w.off, UINT64_MAX - 7);
     REFUSES(w.n, 11);
