@@ -212,8 +212,12 @@ static void raise_fd_limit(void) {
 
 static void close_all(struct server *s) {
     struct mr_core *core = &s->core;
-    mr_http_free(core->http);
+    /* A handler that has just given its request back may still be inside the loop's wake-up: the
+     * pool ends before the loops are freed. */
+    if (core->http)
+        mr_http_drain(core->http);
     mr_pool_free(core->pool);
+    mr_http_free(core->http);
     mr_deployments_free(core->deployments);
     mr_usage_free(core->usage);
     mr_events_free(core->events);

@@ -113,9 +113,11 @@ static int load_owner_key(struct mr_accounts *a, const struct mr_accounts_config
         MR_CLEANUP(mr_buf_release) struct mr_buf key;
         mr_buf_init(&key, 128);
         mr_key_make(&key);
+        if (!mr_buf_ok(&key))
+            return mr_fail(e, MR_ENOMEM, "out of memory");
         rc = write_secret(path, mr_buf_view(&key), e);
         if (!rc) {
-            a->owner_key = mr_strdup(key.p);
+            a->owner_key = mr_strndup(key.p, key.n);
             rc = a->owner_key ? 0 : mr_fail(e, MR_ENOMEM, "out of memory");
         }
         return rc;

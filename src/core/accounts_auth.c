@@ -115,7 +115,8 @@ int mr_auth_lookup_key(struct mr_accounts *a, struct mr_str key, struct mr_princ
         struct key_used *u = mr_malloc(sizeof *u);
         if (u) {
             *u = (struct key_used){r.who.key, now};
-            mr_db_write_async(a->db, write_used, u, used_written);
+            if (mr_db_write_async(a->db, write_used, u, used_written))
+                mr_free(u); /* not queued: nobody else will */
         }
     }
     *ret = r.who;

@@ -46,7 +46,7 @@ int mr_accounts_key_create(struct mr_accounts *a, const struct mr_principal *who
     struct mr_buf secret;
     mr_buf_init(&secret, 128);
     mr_key_make(&secret);
-    char *kept = mr_arena_strn(arena, secret.p, secret.n);
+    char *kept = mr_buf_ok(&secret) ? mr_arena_strn(arena, secret.p, secret.n) : NULL;
     size_t n = secret.n;
     mr_buf_release(&secret);
     if (!kept)

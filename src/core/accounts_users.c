@@ -313,8 +313,11 @@ int mr_accounts_invite(struct mr_accounts *a, const struct mr_principal *who, st
     mr_key_make(&token);
     lower_copy(email, in.email);
     /* An invitation reads "inv_…", so that nobody takes it for a key. */
-    if (mr_buf_ok(&token))
-        memcpy(token.p, "inv_", 4);
+    if (!mr_buf_ok(&token)) {
+        mr_buf_release(&token);
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
+    memcpy(token.p, "inv_", 4);
     mr_key_hash(mr_buf_view(&token), in.hash);
     int rc = mr_db_write(a->db, write_invite, &in, e);
     if (!rc) {

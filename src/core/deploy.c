@@ -15,8 +15,9 @@
 
 struct job {
     struct mr_deployments *d;
-    struct mr_arena arena;
-    atomic_int refs; /* the caller's and the pool's */
+    struct mr_arena arena;        /* inputs and the first transaction */
+    struct mr_arena intake_arena; /* the pool's: intake runs beside that transaction */
+    atomic_int refs;              /* the caller's and the pool's */
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool inserted, refused, done; /* row written; row not written; outcome written */
@@ -34,17 +35,21 @@ struct job {
     struct mr_deployment dep;
     bool fresh; /* a new deployment, not a next version */
     bool replayed;
+    struct mr_dep *spare; /* becomes the entry of a new deployment */
     struct mr_dep *entry;
     /* set by intake */
     struct mr_dep_program program;
     struct mr_str metadata, framework;
     struct mr_instance *instance;
+    struct mr_dep_state state; /* after the second transaction */
 };
 
 static void job_unref(struct job *j) {
     if (atomic_fetch_sub(&j->refs, 1) != 1)
         return;
     mr_instance_unref(j->instance);
+    mr_registry_entry_free(j->spare);
+    mr_arena_release(&j->intake_arena);
     mr_arena_release(&j->arena);
     pthread_cond_destroy(&j->cond);
     pthread_mutex_destroy(&j->lock);
@@ -137,19 +142,17 @@ static int insert_deployment(struct mr_tx *tx, struct job *j, struct mr_err *e) 
     return mr_db_exec(s, e);
 }
 
+/* The new limits come with the version, when it is ready: one that fails changes nothing. */
 static int update_deployment(struct mr_tx *tx, struct job *j, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
-                           "UPDATE deployments SET memory_mb = ?1, timeout_s = ?2, updated_at = "
-                           "?3, status = CASE WHEN current_version > 0 THEN status ELSE 'building' "
-                           "END WHERE id = ?4",
+                           "UPDATE deployments SET updated_at = ?1, status = CASE WHEN "
+                           "current_version > 0 THEN status ELSE 'building' END WHERE id = ?2",
                            &s, e);
     if (rc)
         return rc;
-    mr_db_bind_i64(s, 1, j->dep.config.memory_mb);
-    mr_db_bind_i64(s, 2, j->dep.config.timeout_s);
-    mr_db_bind_i64(s, 3, mr_now_us());
-    mr_db_bind_id(s, 4, j->dep.id);
+    mr_db_bind_i64(s, 1, mr_now_us());
+    mr_db_bind_id(s, 2, j->dep.id);
     return mr_db_exec(s, e);
 }
 
@@ -186,6 +189,17 @@ static int insert_version(struct mr_tx *tx, struct job *j, struct mr_err *e) {
     return mr_db_exec(s, e);
 }
 
+/* On the writer thread, so that a second deploy of the name in the same commit finds the entry. */
+static int enter(struct job *j, struct mr_err *e) {
+    if (j->fresh) {
+        mr_registry_add(j->d, j->spare, j->dep.id, j->account);
+        j->entry = j->spare;
+        j->spare = NULL;
+    } else
+        j->entry = mr_registry_find(j->d, j->dep.id);
+    return j->entry ? 0 : mr_fail(e, MR_EINTERNAL, "the deployment is not in the registry");
+}
+
 static int write_insert(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct job *j = arg;
     int rc = j->idem.p ? find_replay(tx, j, e) : 0;
@@ -204,6 +218,8 @@ static int write_insert(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (j->named)
         rc = find_named(tx, j, e);
     j->dep.metadata = mr_metadata_initial(&j->arena, j->file_name, j->size, &j->source);
+    if (!rc && !j->dep.metadata.p)
+        rc = mr_fail(e, MR_ENOMEM, "out of memory");
     if (!rc)
         rc = j->fresh ? insert_deployment(tx, j, e) : update_deployment(tx, j, e);
     if (!rc)
@@ -214,11 +230,12 @@ static int write_insert(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (!rc)
         rc = mr_dep_event(j->d, tx, "deployment.building", &j->dep, j->base_url, mr_strn(NULL, 0),
                           e);
-    return rc;
+    return rc ? rc : enter(j, e);
 }
 
 /* --- the second transaction -------------------------------------------------------------- */
 
+/* A ready version serves, unless a later one was ready first. */
 static int write_outcome(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct job *j = arg;
     struct mr_stmt *s;
@@ -245,7 +262,11 @@ static int write_outcome(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (ok)
         rc = mr_db_prepare(tx,
                            "UPDATE deployments SET status = 'active', current_version = ?1, "
-                           "framework = ?2, updated_at = ?3 WHERE id = ?4 AND deleted_at = 0",
+                           "framework = ?2, updated_at = ?3, memory_mb = CASE WHEN ?5 > 0 THEN ?5 "
+                           "ELSE memory_mb END, timeout_s = CASE WHEN ?6 > 0 THEN ?6 ELSE "
+                           "timeout_s END WHERE id = ?4 AND deleted_at = 0 AND NOT EXISTS (SELECT "
+                           "1 FROM versions v WHERE v.deployment_id = ?4 AND v.n > ?1 AND v.status "
+                           "= 'ready')",
                            &s, e);
     else
         rc = mr_db_prepare(tx,
@@ -260,8 +281,14 @@ static int write_outcome(struct mr_tx *tx, void *arg, struct mr_err *e) {
     mr_db_bind_str(s, 2, j->framework.p ? j->framework : MR_LIT(""));
     mr_db_bind_i64(s, 3, mr_now_us());
     mr_db_bind_id(s, 4, j->dep.id);
+    if (ok) {
+        mr_db_bind_i64(s, 5, j->memory_mb);
+        mr_db_bind_i64(s, 6, j->timeout_s);
+    }
     rc = mr_db_exec(s, e);
-    if (rc)
+    if (!rc)
+        rc = mr_dep_state_read(j->d, tx, j->dep.id, &j->state, e);
+    if (rc || j->state.deleted)
         return rc;
     return mr_dep_event(j->d, tx, ok ? "deployment.ready" : "deployment.failed", &j->dep,
                         j->base_url, ok ? mr_strn(NULL, 0) : mr_str(j->err.msg), e);
@@ -280,10 +307,11 @@ static int take_in(struct job *j, struct mr_err *e) {
     if (!rc)
         rc = mr_blob_begin_write(d->c.blobs, &out, e);
     if (!rc)
-        rc = mr_intake_run(&ic, fd, j->file_name, mr_blob_writer_fd(out), &j->arena, &found, e);
+        rc = mr_intake_run(&ic, fd, j->file_name, mr_blob_writer_fd(out), &j->intake_arena, &found,
+                           e);
     if (!rc) {
         j->program.kind = found.kind;
-        j->metadata = mr_metadata_final(&j->arena, found.metadata, j->file_name, j->size,
+        j->metadata = mr_metadata_final(&j->intake_arena, found.metadata, j->file_name, j->size,
                                         &j->source, j->requirements, &j->framework);
         if (!j->metadata.p)
             rc = mr_fail(e, MR_ENOMEM, "out of memory");
@@ -313,6 +341,14 @@ static bool wait_inserted(struct job *j) {
     return ok;
 }
 
+/* Whether what was loaded is what serves now: not deleted, overtaken or given other limits. */
+static bool usable(const struct job *j) {
+    const struct mr_dep_state *s = &j->state;
+    return s->serving && s->program.version == j->program.version &&
+           s->config.memory_mb == j->dep.config.memory_mb &&
+           s->config.timeout_s == j->dep.config.timeout_s;
+}
+
 static void finish(struct job *j) {
     struct mr_deployments *d = j->d;
     struct mr_err err;
@@ -332,8 +368,10 @@ static void finish(struct job *j) {
         }
     }
     if (!j->rc) {
-        mr_registry_serve(d, j->entry, &j->program, j->instance);
-        j->instance = NULL;
+        struct mr_instance *serves = usable(j) ? j->instance : NULL;
+        mr_registry_set(d, j->entry, &j->state, serves);
+        if (serves)
+            j->instance = NULL;
     }
 }
 
@@ -371,6 +409,10 @@ static int hash_request(struct job *j, struct mr_err *e) {
     return 0;
 }
 
+static bool lost(struct mr_str given, struct mr_str kept) {
+    return given.p && !kept.p;
+}
+
 static int job_new(struct mr_deployments *d, const struct mr_principal *who,
                    const struct mr_deploy *in, struct job **ret, struct mr_err *e) {
     struct job *j = mr_calloc(1, sizeof *j);
@@ -378,6 +420,8 @@ static int job_new(struct mr_deployments *d, const struct mr_principal *who,
         return mr_fail(e, MR_ENOMEM, "out of memory");
     j->d = d;
     mr_arena_init(&j->arena, 64u << 20);
+    mr_arena_init(&j->intake_arena, 64u << 20);
+    j->spare = mr_registry_entry_new();
     atomic_init(&j->refs, 1);
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->cond, NULL);
@@ -393,7 +437,11 @@ static int job_new(struct mr_deployments *d, const struct mr_principal *who,
     j->memory_mb = in->memory_mb;
     j->timeout_s = in->timeout_s;
     j->size = mr_blob_written(in->model);
-    int rc = mr_blob_commit(in->model, &j->source, e);
+    bool whole = j->spare && j->name.p && j->changes.p && !lost(in->file_name, j->file_name) &&
+                 !lost(in->requirements, j->requirements) && !lost(in->base_url, j->base_url) &&
+                 !lost(in->idempotency_key, j->idem);
+    int rc =
+        whole ? mr_blob_commit(in->model, &j->source, e) : mr_fail(e, MR_ENOMEM, "out of memory");
     if (!rc)
         rc = hash_request(j, e);
     if (rc)
@@ -403,16 +451,12 @@ static int job_new(struct mr_deployments *d, const struct mr_principal *who,
     return rc;
 }
 
-/* The row, and the registry's entry for a new deployment; then tells the job. */
+/* The row and the registry's entry; then tells the job. */
 static int insert(struct job *j, struct mr_err *e) {
     int rc = mr_db_write(j->d->c.db, write_insert, j, e);
-    if (!rc && !j->replayed) {
-        if (j->fresh)
-            rc = mr_registry_add(j->d, j->dep.id, j->account, &j->dep.config, &j->entry, e);
-        else {
-            j->entry = mr_registry_find(j->d, j->dep.id);
-            rc = j->entry ? 0 : mr_fail(e, MR_EINTERNAL, "the deployment is not in the registry");
-        }
+    if (rc && j->fresh && j->entry) { /* entered, but then the commit failed */
+        struct mr_dep_state gone = {.seq = atomic_fetch_add(&j->d->seq, 1) + 1, .deleted = true};
+        mr_registry_set(j->d, j->entry, &gone, NULL);
     }
     pthread_mutex_lock(&j->lock);
     j->inserted = !rc && !j->replayed;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "core/deployments_priv.h"
+#include "core/metadata.h"
 
 #define LIST_MAX 100
 
@@ -47,23 +48,23 @@ static int load_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
         return rc;
     while ((rc = mr_db_step(s, e)) > 0) {
         struct mr_id id, account;
-        struct mr_dep *dep;
+        struct mr_dep *dep = mr_registry_entry_new();
+        if (!dep) {
+            mr_db_done(s);
+            return mr_fail(e, MR_ENOMEM, "out of memory");
+        }
         mr_db_id(s, 0, &id);
         mr_db_id(s, 1, &account);
-        struct mr_dep_config c = {mr_db_i64(s, 2), mr_db_i64(s, 3), mr_db_i64(s, 4),
-                                  mr_db_i64(s, 5)};
-        rc = mr_registry_add(d, id, account, &c, &dep, e);
-        if (rc) {
-            mr_db_done(s);
-            return rc;
-        }
+        dep->now.config = (struct mr_dep_config){mr_db_i64(s, 2), mr_db_i64(s, 3), mr_db_i64(s, 4),
+                                                 mr_db_i64(s, 5)};
         struct mr_str blob = mr_db_blob(s, 8);
         if (mr_db_i64(s, 6) && blob.n == MR_SHA256_LEN) {
-            struct mr_dep_program p = {.version = (uint32_t)mr_db_i64(s, 6),
-                                       .kind = (enum mr_engine_kind)mr_db_i64(s, 7)};
-            memcpy(p.blob.sha, blob.p, MR_SHA256_LEN);
-            mr_registry_serve(d, dep, &p, NULL);
+            dep->now.program.version = (uint32_t)mr_db_i64(s, 6);
+            dep->now.program.kind = (enum mr_engine_kind)mr_db_i64(s, 7);
+            memcpy(dep->now.program.blob.sha, blob.p, MR_SHA256_LEN);
+            dep->now.serving = true;
         }
+        mr_registry_add(d, dep, id, account);
     }
     return rc;
 }
@@ -158,8 +159,13 @@ static int read_list(struct mr_tx *tx, void *arg, struct mr_err *e) {
     bind_filter(s, r);
     mr_db_bind_i64(s, 5, r->f->limit);
     mr_db_bind_i64(s, 6, r->f->offset);
-    while (r->n < LIST_MAX && (rc = mr_db_step(s, e)) > 0)
-        mr_dep_row(s, r->arena, &r->list[r->n++]);
+    while (r->n < LIST_MAX && (rc = mr_db_step(s, e)) > 0) {
+        rc = mr_dep_row(s, r->arena, &r->list[r->n++], e);
+        if (rc) {
+            mr_db_done(s);
+            return rc;
+        }
+    }
     if (rc > 0) {
         mr_db_done(s);
         rc = 0;
@@ -192,7 +198,7 @@ int mr_deployments_list(struct mr_deployments *d, struct mr_id account,
     struct read_ctx r = {.account = account, .f = f, .arena = arena};
     r.like = like_of(arena, f->search);
     r.list = mr_arena_array(arena, LIST_MAX, sizeof *r.list);
-    if (!r.list)
+    if (!r.list || (f->search.p && !r.like.p))
         return mr_fail(e, MR_ENOMEM, "out of memory");
     int rc = mr_db_read(d->c.db, read_list, &r, e);
     if (rc)
@@ -217,6 +223,7 @@ struct change_ctx {
     const struct mr_dep_change *ch;
     struct mr_arena *arena;
     struct mr_deployment dep;
+    struct mr_dep_state state;
 };
 
 static int64_t pick(int64_t v, int64_t old) {
@@ -261,7 +268,7 @@ static int write_change(struct mr_tx *tx, void *arg, struct mr_err *e) {
     rc = mr_db_exec(s, e);
     if (rc == MR_ECONFLICT)
         return mr_fail_field(e, rc, "name", "another deployment of this account has this name");
-    return rc;
+    return rc ? rc : mr_dep_state_read(c->d, tx, c->id, &c->state, e);
 }
 
 struct apply {
@@ -289,18 +296,8 @@ static void apply_change(void *arg) {
     struct mr_deployments *d = a->d;
     struct mr_dep *dep = mr_registry_find(d, a->id);
     struct mr_err err;
-    if (dep) {
-        pthread_mutex_lock(&dep->lock);
-        struct mr_dep_program p = dep->program;
-        struct mr_dep_config config = dep->config;
-        bool reload = dep->serving && (dep->instance || config.min_instances > 0);
-        pthread_mutex_unlock(&dep->lock);
-        struct mr_instance *fresh = NULL;
-        if (reload && !mr_program_load(d, &p, &config, &fresh, &err))
-            mr_registry_serve(d, dep, &p, fresh);
-        else if (reload)
-            mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
-    }
+    if (dep && mr_registry_reload(d, dep, &err))
+        mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
     if (mr_db_write(d->c.db, write_applied, a, &err))
         mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
     mr_free(a);
@@ -328,23 +325,22 @@ int mr_deployments_update(struct mr_deployments *d, struct mr_id account, struct
                           const struct mr_dep_change *ch, struct mr_arena *arena,
                           struct mr_deployment *ret, struct mr_err *e) {
     struct change_ctx c = {.d = d, .account = account, .id = id, .ch = ch, .arena = arena};
+    struct apply *a = mr_malloc(sizeof *a); /* first: who says 'updating' must be able to end it */
+    if (!a)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
     int rc = check_fits(d, account, id, ch, e);
     if (!rc)
         rc = mr_db_write(d->c.db, write_change, &c, e);
-    if (rc)
+    if (rc) {
+        mr_free(a);
         return rc;
+    }
     struct mr_dep *dep = mr_registry_find(d, id);
-    if (dep) {
-        pthread_mutex_lock(&dep->lock);
-        dep->config = c.dep.config;
-        pthread_mutex_unlock(&dep->lock);
-    }
-    struct apply *a = mr_malloc(sizeof *a);
-    if (a) {
-        *a = (struct apply){d, id};
-        if (mr_pool_submit(d->intake, apply_change, a))
-            apply_change(a);
-    }
+    if (dep)
+        mr_registry_set(d, dep, &c.state, NULL);
+    *a = (struct apply){d, id};
+    if (mr_pool_submit(d->intake, apply_change, a))
+        apply_change(a);
     *ret = c.dep;
     return 0;
 }
@@ -365,9 +361,10 @@ static int write_delete(struct mr_tx *tx, void *arg, struct mr_err *e) {
     mr_db_bind_i64(s, 1, now);
     mr_db_bind_id(s, 2, c->id);
     rc = mr_db_exec(s, e);
-    return rc ? rc
-              : mr_dep_event(c->d, tx, "deployment.deleted", &c->dep, mr_strn(NULL, 0),
-                             mr_strn(NULL, 0), e);
+    if (!rc)
+        rc = mr_dep_event(c->d, tx, "deployment.deleted", &c->dep, mr_strn(NULL, 0),
+                          mr_strn(NULL, 0), e);
+    return rc ? rc : mr_dep_state_read(c->d, tx, c->id, &c->state, e);
 }
 
 int mr_deployments_delete(struct mr_deployments *d, struct mr_id account, struct mr_id id,
@@ -379,7 +376,7 @@ int mr_deployments_delete(struct mr_deployments *d, struct mr_id account, struct
     if (!rc) {
         struct mr_dep *dep = mr_registry_find(d, id);
         if (dep)
-            mr_registry_stop(d, dep, true);
+            mr_registry_set(d, dep, &c.state, NULL);
     }
     mr_arena_release(&arena);
     return rc;
@@ -394,7 +391,7 @@ struct version_ctx {
     struct mr_version *list;
     size_t n;
     uint32_t want, previous;
-    struct mr_dep_program program;
+    struct mr_dep_state state;
 };
 
 #define VERSIONS_MAX 1000
@@ -452,8 +449,8 @@ static int write_rollback(struct mr_tx *tx, void *arg, struct mr_err *e) {
     int rc = mr_dep_select(tx, v->account, v->id, v->arena, &dep, e);
     if (!rc)
         rc = mr_db_prepare(tx,
-                           "SELECT v.status, v.engine, v.program_blob, d.current_version, "
-                           "v.metadata FROM versions v JOIN deployments d ON d.id = "
+                           "SELECT v.status, v.program_blob, d.current_version, v.metadata FROM "
+                           "versions v JOIN deployments d ON d.id = "
                            "v.deployment_id WHERE v.deployment_id = ?1 AND v.n = ?2",
                            &s, e);
     if (rc)
@@ -463,29 +460,25 @@ static int write_rollback(struct mr_tx *tx, void *arg, struct mr_err *e) {
     rc = mr_db_step(s, e);
     if (rc <= 0)
         return rc ? rc : mr_fail_field(e, MR_ENOTFOUND, "version", "no version v%u", v->want);
-    bool ready = mr_str_is(mr_db_str(s, 0), "ready");
-    struct mr_str blob = mr_db_blob(s, 2);
-    v->program =
-        (struct mr_dep_program){.version = v->want, .kind = (enum mr_engine_kind)mr_db_i64(s, 1)};
-    if (blob.n == MR_SHA256_LEN)
-        memcpy(v->program.blob.sha, blob.p, MR_SHA256_LEN);
-    else
-        ready = false;
-    v->previous = (uint32_t)mr_db_i64(s, 3);
+    bool ready = mr_str_is(mr_db_str(s, 0), "ready") && mr_db_blob(s, 1).n == MR_SHA256_LEN;
+    v->previous = (uint32_t)mr_db_i64(s, 2);
+    struct mr_str framework = mr_metadata_framework(v->arena, mr_db_str(s, 3));
     mr_db_done(s);
     if (!ready)
         return mr_fail_field(e, MR_ECONFLICT, "version", "version v%u was never ready to serve",
                              v->want);
     rc = mr_db_prepare(tx,
-                       "UPDATE deployments SET current_version = ?1, status = 'active', updated_at "
-                       "= ?2 WHERE id = ?3",
+                       "UPDATE deployments SET current_version = ?1, status = 'active', framework "
+                       "= coalesce(?4, framework), updated_at = ?2 WHERE id = ?3",
                        &s, e);
     if (rc)
         return rc;
     mr_db_bind_i64(s, 1, v->want);
     mr_db_bind_i64(s, 2, mr_now_us());
     mr_db_bind_id(s, 3, v->id);
-    return mr_db_exec(s, e);
+    mr_db_bind_str(s, 4, framework);
+    rc = mr_db_exec(s, e);
+    return rc ? rc : mr_dep_state_read(v->d, tx, v->id, &v->state, e);
 }
 
 int mr_versions_rollback(struct mr_deployments *d, struct mr_id account, struct mr_id id,
@@ -499,15 +492,12 @@ int mr_versions_rollback(struct mr_deployments *d, struct mr_id account, struct 
         return rc;
     struct mr_dep *dep = mr_registry_find(d, id);
     if (dep && v.previous != version) {
-        pthread_mutex_lock(&dep->lock);
-        struct mr_dep_config config = dep->config;
-        pthread_mutex_unlock(&dep->lock);
         struct mr_instance *fresh = NULL;
         /* Failing to load now is not failing to roll back: the next request loads it or says why.
          */
-        if (mr_program_load(d, &v.program, &config, &fresh, NULL))
+        if (mr_program_load(d, &v.state.program, &v.state.config, &fresh, NULL))
             fresh = NULL;
-        mr_registry_serve(d, dep, &v.program, fresh);
+        mr_registry_set(d, dep, &v.state, fresh);
     }
     *ret_previous = v.previous;
     return 0;

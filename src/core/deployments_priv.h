@@ -17,17 +17,24 @@ struct mr_dep_program {
     struct mr_blob_name blob;
 };
 
+/* What the registry holds for a deployment, as one transaction left its rows. `seq` grows in the
+ * order of the transactions: whoever arrives late with an older state is ignored. */
+struct mr_dep_state {
+    uint64_t seq;
+    bool deleted;
+    bool serving; /* program is set */
+    struct mr_dep_program program;
+    struct mr_dep_config config;
+};
+
 /* A registry entry. Lives until the registry is freed: deletion only marks it, so that pointers
  * found under a shard lock stay good. */
 struct mr_dep {
     struct mr_dep *next; /* in its bucket */
     struct mr_id id, account;
     pthread_mutex_t lock; /* guards what follows */
-    bool deleted;
-    bool serving; /* program is set */
-    struct mr_dep_program program;
-    struct mr_dep_config config;
-    struct mr_instance *instance; /* NULL: not in memory */
+    struct mr_dep_state now;
+    struct mr_instance *instance; /* of now.program; NULL: not in memory */
     int64_t used_ns;
     int64_t error_tokens_ns;   /* prediction.error budget: next moment one is due */
     pthread_mutex_t load_lock; /* one loader at a time */
@@ -43,6 +50,7 @@ struct mr_deployments {
     struct mr_deployments_config c;
     struct mr_pool *intake;
     struct mr_dep_shard shard[MR_DEP_SHARDS];
+    atomic_uint_least64_t seq; /* of the latest mr_dep_state */
     pthread_t janitor;
     bool janitor_on;
     pthread_mutex_t stop_lock;
@@ -55,12 +63,17 @@ struct mr_deployments {
 int mr_registry_init(struct mr_deployments *d, struct mr_err *e);
 void mr_registry_release(struct mr_deployments *d);
 struct mr_dep *mr_registry_find(struct mr_deployments *d, struct mr_id id);
-int mr_registry_add(struct mr_deployments *d, struct mr_id id, struct mr_id account,
-                    const struct mr_dep_config *config, struct mr_dep **ret, struct mr_err *e);
-/* Switches what serves; `instance` (may be NULL) is taken over. The old one is unreferenced. */
-void mr_registry_serve(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_program *p,
-                       struct mr_instance *instance);
-void mr_registry_stop(struct mr_deployments *d, struct mr_dep *dep, bool deleted);
+/* An entry that is not in the registry yet, and then its way in (which cannot fail). */
+struct mr_dep *mr_registry_entry_new(void);
+void mr_registry_entry_free(struct mr_dep *dep);
+void mr_registry_add(struct mr_deployments *d, struct mr_dep *dep, struct mr_id id,
+                     struct mr_id account);
+/* Switches to the state of a committed transaction. `instance` (NULL: load on demand) was loaded
+ * for it and is taken over; one that no longer serves is unreferenced. */
+void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_state *s,
+                     struct mr_instance *instance);
+/* Loads what serves again under its present limits; nothing happens when it is not in memory. */
+int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
 int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
 int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
                     const struct mr_dep_config *config, struct mr_instance **ret, struct mr_err *e);
@@ -73,7 +86,10 @@ int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
     "FROM deployments d JOIN versions v ON v.deployment_id = d.id AND v.n = "                      \
     "(CASE WHEN d.current_version > 0 THEN d.current_version ELSE (SELECT max(n) FROM versions w " \
     "WHERE w.deployment_id = d.id) END) "
-void mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret);
+int mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret, struct mr_err *e);
+/* The state after this transaction's changes. Writer thread only, so that seq is in order. */
+int mr_dep_state_read(struct mr_deployments *d, struct mr_tx *tx, struct mr_id id,
+                      struct mr_dep_state *ret, struct mr_err *e);
 int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struct mr_arena *a,
                   struct mr_deployment *ret, struct mr_err *e);
 int mr_dep_set_status(struct mr_tx *tx, struct mr_id id, const char *status, struct mr_err *e);

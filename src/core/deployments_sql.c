@@ -3,7 +3,7 @@
 #include "core/deployments_priv.h"
 #include "core/events/events.h"
 
-void mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret) {
+int mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret, struct mr_err *e) {
     mr_db_id(s, 0, &ret->id);
     mr_db_id(s, 1, &ret->account);
     ret->name = mr_arena_keep(a, mr_db_str(s, 2));
@@ -18,6 +18,9 @@ void mr_dep_row(struct mr_stmt *s, struct mr_arena *a, struct mr_deployment *ret
     ret->config.max_instances = mr_db_i64(s, 11);
     ret->created_us = mr_db_i64(s, 12);
     ret->updated_us = mr_db_i64(s, 13);
+    /* None of these columns can be NULL: an absent copy means that memory ran out. */
+    bool whole = ret->name.p && ret->status.p && ret->framework.p && ret->metadata.p;
+    return whole && ret->error.p ? 0 : mr_fail(e, MR_ENOMEM, "out of memory");
 }
 
 int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struct mr_arena *a,
@@ -33,8 +36,38 @@ int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struc
     rc = mr_db_step(s, e);
     if (rc <= 0)
         return rc ? rc : mr_fail(e, MR_ENOTFOUND, "no such deployment");
-    mr_dep_row(s, a, ret);
+    rc = mr_dep_row(s, a, ret, e);
     mr_db_done(s);
+    return rc;
+}
+
+int mr_dep_state_read(struct mr_deployments *d, struct mr_tx *tx, struct mr_id id,
+                      struct mr_dep_state *ret, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT d.deleted_at, d.memory_mb, d.timeout_s, d.min_instances, "
+                           "d.max_instances, v.n, v.engine, v.program_blob FROM deployments d LEFT "
+                           "JOIN versions v ON v.deployment_id = d.id AND v.n = d.current_version "
+                           "WHERE d.id = ?1",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, id);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc ? rc : mr_fail(e, MR_ENOTFOUND, "no such deployment");
+    struct mr_dep_state now = {
+        .seq = atomic_fetch_add(&d->seq, 1) + 1,
+        .deleted = mr_db_i64(s, 0) > 0,
+        .config = {mr_db_i64(s, 1), mr_db_i64(s, 2), mr_db_i64(s, 3), mr_db_i64(s, 4)},
+        .program = {.version = (uint32_t)mr_db_i64(s, 5),
+                    .kind = (enum mr_engine_kind)mr_db_i64(s, 6)}};
+    struct mr_str blob = mr_db_blob(s, 7);
+    now.serving = !now.deleted && now.program.version > 0 && blob.n == MR_SHA256_LEN;
+    if (now.serving)
+        memcpy(now.program.blob.sha, blob.p, MR_SHA256_LEN);
+    mr_db_done(s);
+    *ret = now;
     return 0;
 }
 

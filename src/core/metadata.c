@@ -115,6 +115,14 @@ struct mr_str mr_metadata_final(struct mr_arena *a, struct mr_str found, struct 
     return r;
 }
 
+struct mr_str mr_metadata_framework(struct mr_arena *a, struct mr_str metadata) {
+    yyjson_doc *doc = yyjson_read(metadata.p, metadata.n, 0);
+    const char *name = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "framework"));
+    struct mr_str r = name ? mr_arena_keep(a, mr_str(name)) : mr_strn(NULL, 0);
+    yyjson_doc_free(doc);
+    return r;
+}
+
 struct mr_str mr_metadata_stem(struct mr_arena *a, struct mr_str file_name) {
     struct mr_str s = file_name;
     for (size_t i = s.n; i > 0; i--)

@@ -13,6 +13,8 @@ struct mr_str mr_metadata_initial(struct mr_arena *a, struct mr_str file_name, u
 struct mr_str mr_metadata_final(struct mr_arena *a, struct mr_str found, struct mr_str file_name,
                                 uint64_t size, const struct mr_blob_name *sha,
                                 struct mr_str requirements, struct mr_str *ret_framework);
+/* The framework named in a stored metadata object; p == NULL when there is none. */
+struct mr_str mr_metadata_framework(struct mr_arena *a, struct mr_str metadata);
 /* "iris" of "dir/iris.pkl"; "model" when nothing is left. */
 struct mr_str mr_metadata_stem(struct mr_arena *a, struct mr_str file_name);
 

@@ -47,17 +47,29 @@ static void grow(struct mr_dep_shard *s) {
     mr_free(bucket);
 }
 
-int mr_registry_add(struct mr_deployments *d, struct mr_id id, struct mr_id account,
-                    const struct mr_dep_config *config, struct mr_dep **ret, struct mr_err *e) {
-    struct mr_dep_shard *s = shard_of(d, id);
+struct mr_dep *mr_registry_entry_new(void) {
     struct mr_dep *dep = mr_calloc(1, sizeof *dep);
     if (!dep)
-        return mr_fail(e, MR_ENOMEM, "out of memory");
-    dep->id = id;
-    dep->account = account;
-    dep->config = *config;
+        return NULL;
     pthread_mutex_init(&dep->lock, NULL);
     pthread_mutex_init(&dep->load_lock, NULL);
+    return dep;
+}
+
+void mr_registry_entry_free(struct mr_dep *dep) {
+    if (!dep)
+        return;
+    mr_instance_unref(dep->instance);
+    pthread_mutex_destroy(&dep->lock);
+    pthread_mutex_destroy(&dep->load_lock);
+    mr_free(dep);
+}
+
+void mr_registry_add(struct mr_deployments *d, struct mr_dep *dep, struct mr_id id,
+                     struct mr_id account) {
+    struct mr_dep_shard *s = shard_of(d, id);
+    dep->id = id;
+    dep->account = account;
     pthread_rwlock_wrlock(&s->lock);
     if (s->n >= s->n_bucket)
         grow(s);
@@ -66,8 +78,6 @@ int mr_registry_add(struct mr_deployments *d, struct mr_id id, struct mr_id acco
     s->bucket[b] = dep;
     s->n++;
     pthread_rwlock_unlock(&s->lock);
-    *ret = dep;
-    return 0;
 }
 
 static void account_bytes(struct mr_deployments *d, struct mr_instance *i, int sign) {
@@ -94,21 +104,17 @@ static struct mr_instance *swap(struct mr_deployments *d, struct mr_dep *dep,
     return old;
 }
 
-void mr_registry_serve(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_program *p,
-                       struct mr_instance *instance) {
+void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_state *s,
+                     struct mr_instance *instance) {
+    struct mr_instance *old = instance; /* too late: not needed */
     pthread_mutex_lock(&dep->lock);
-    struct mr_instance *old = swap(d, dep, instance);
-    dep->program = *p;
-    dep->serving = true;
-    pthread_mutex_unlock(&dep->lock);
-    mr_instance_unref(old);
-}
-
-void mr_registry_stop(struct mr_deployments *d, struct mr_dep *dep, bool deleted) {
-    pthread_mutex_lock(&dep->lock);
-    struct mr_instance *old = swap(d, dep, NULL);
-    dep->serving = false;
-    dep->deleted |= deleted;
+    if (s->seq > dep->now.seq) {
+        bool same =
+            s->serving && dep->now.serving && s->program.version == dep->now.program.version;
+        dep->now = *s;
+        if (instance || !same)
+            old = swap(d, dep, instance);
+    }
     pthread_mutex_unlock(&dep->lock);
     mr_instance_unref(old);
 }
@@ -129,28 +135,46 @@ int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
     return mr_instance_load(&spec, fd, ret, e);
 }
 
+/* Under load_lock. */
+static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
+    struct mr_instance *fresh;
+    pthread_mutex_lock(&dep->lock);
+    struct mr_dep_state s = dep->now;
+    pthread_mutex_unlock(&dep->lock);
+    int rc = mr_program_load(d, &s.program, &s.config, &fresh, e);
+    if (rc)
+        return rc;
+    struct mr_instance *old = fresh;
+    pthread_mutex_lock(&dep->lock);
+    /* What changed meanwhile brings its own instance, or the next request loads it. */
+    if (dep->now.seq == s.seq && dep->now.serving)
+        old = swap(d, dep, fresh);
+    pthread_mutex_unlock(&dep->lock);
+    mr_instance_unref(old);
+    atomic_fetch_add(&d->loads, 1);
+    return 0;
+}
+
 int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
     int rc = 0;
     pthread_mutex_lock(&dep->load_lock);
     pthread_mutex_lock(&dep->lock);
-    struct mr_dep_program program = dep->program;
-    struct mr_dep_config config = dep->config;
-    bool want = dep->serving && !dep->instance;
+    bool want = dep->now.serving && !dep->instance;
     pthread_mutex_unlock(&dep->lock);
-    if (want) {
-        struct mr_instance *fresh;
-        rc = mr_program_load(d, &program, &config, &fresh, e);
-        if (!rc) {
-            struct mr_instance *old = fresh;
-            pthread_mutex_lock(&dep->lock);
-            /* A switch of versions meanwhile has brought its own instance. */
-            if (dep->serving && dep->program.version == program.version && !dep->instance)
-                old = swap(d, dep, fresh);
-            pthread_mutex_unlock(&dep->lock);
-            mr_instance_unref(old);
-            atomic_fetch_add(&d->loads, 1);
-        }
-    }
+    if (want)
+        rc = load_now(d, dep, e);
+    pthread_mutex_unlock(&dep->load_lock);
+    return rc;
+}
+
+int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
+    int rc = 0;
+    pthread_mutex_lock(&dep->load_lock);
+    pthread_mutex_lock(&dep->lock);
+    bool want = dep->now.serving && (dep->instance || dep->now.config.min_instances > 0);
+    pthread_mutex_unlock(&dep->lock);
+    if (want)
+        rc = load_now(d, dep, e);
     pthread_mutex_unlock(&dep->load_lock);
     return rc;
 }
@@ -158,15 +182,15 @@ int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err
 static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, struct mr_err *e) {
     int rc = 0;
     pthread_mutex_lock(&dep->lock);
-    if (dep->deleted || !mr_id_eq(dep->account, account))
+    if (dep->now.deleted || !mr_id_eq(dep->account, account))
         rc = MR_ENOTFOUND;
-    else if (!dep->serving)
+    else if (!dep->now.serving)
         rc = MR_ECONFLICT;
     else if (!dep->instance)
         rc = MR_EUNAVAIL;
     else {
         u->instance = mr_instance_ref(dep->instance);
-        u->version = dep->program.version;
+        u->version = dep->now.program.version;
         u->account = account;
         dep->used_ns = mr_mono_ns();
     }
@@ -226,7 +250,7 @@ static void sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, struct
         for (struct mr_dep *dep = s->bucket[i]; dep; dep = dep->next) {
             struct mr_instance *old = NULL;
             pthread_mutex_lock(&dep->lock);
-            if (dep->instance && dep->config.min_instances == 0) {
+            if (dep->instance && dep->now.config.min_instances == 0) {
                 if (dep->used_ns < w->idle_before_ns) {
                     old = swap(d, dep, NULL);
                     atomic_fetch_add(&d->evictions, 1);
@@ -304,10 +328,7 @@ void mr_registry_release(struct mr_deployments *d) {
         for (size_t b = 0; s->bucket && b < s->n_bucket; b++)
             for (struct mr_dep *dep = s->bucket[b], *next; dep; dep = next) {
                 next = dep->next;
-                mr_instance_unref(dep->instance);
-                pthread_mutex_destroy(&dep->lock);
-                pthread_mutex_destroy(&dep->load_lock);
-                mr_free(dep);
+                mr_registry_entry_free(dep);
             }
         mr_free(s->bucket);
         pthread_rwlock_destroy(&s->lock);
