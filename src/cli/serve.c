@@ -177,6 +177,8 @@ static void greet(const struct server *s) {
     printf("API key:        %.*s\n", (int)key.n, key.p);
     printf("Documentation:  %s://%s/docs\n", scheme, s->addr[0]);
     printf("Dashboard:      %s://%s/dashboard\n", scheme, s->addr[0]);
+    printf("Try it:         curl -H 'Authorization: Bearer %.*s' %s://%s/api/v1/deployments\n",
+           (int)key.n, key.p, scheme, s->addr[0]);
     printf("Deploy a model: curl -H 'Authorization: Bearer %.*s' -F model_file=@model.pkl "
            "%s://%s/api/v1/deploy\n",
            (int)key.n, key.p, scheme, s->addr[0]);
