@@ -139,7 +139,9 @@ int mr_accounts_open(const struct mr_accounts_config *c, struct mr_accounts **re
         return mr_fail(e, MR_ENOMEM, "out of memory");
     a->db = c->db;
     a->ttl_s = c->token_ttl_s ? c->token_ttl_s : 86400;
-    atomic_init(&a->generation, 1);
+    unsigned start; /* no cache holds it from an object that was at this address before */
+    mr_random(&start, sizeof start);
+    atomic_init(&a->generation, start);
     int rc = mr_password_gate_new(c->hash_parallel, &a->gate, e);
     if (!rc)
         rc = load_jwt_key(a, c->data_dir, e);

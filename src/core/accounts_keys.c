@@ -206,7 +206,17 @@ static int write_operator(struct mr_tx *tx, void *arg, struct mr_err *e) {
     mr_db_bind_i64(s, 1, now);
     mr_db_bind_id(s, 2, a->operator_account);
     rc = mr_db_exec(s, e);
-    return rc ? rc : write_key(tx, &w, e);
+    if (rc)
+        return rc;
+    /* One that served before, or was revoked by hand, is stored already. */
+    rc = mr_db_prepare(tx, "UPDATE api_keys SET revoked_at = 0 WHERE hash = ?1 AND account_id = ?2",
+                       &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_blob(s, 1, w.hash, sizeof w.hash);
+    mr_db_bind_id(s, 2, a->operator_account);
+    rc = mr_db_exec(s, e);
+    return rc || mr_db_changes(tx) ? rc : write_key(tx, &w, e);
 }
 
 int mr_accounts_bootstrap(struct mr_accounts *a, struct mr_err *e) {

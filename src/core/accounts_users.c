@@ -359,7 +359,17 @@ static int remove_member(struct mr_tx *tx, void *arg, struct mr_err *e) {
         return mr_fail(e, MR_ENOTFOUND, "no such member");
     if (!other_owners)
         return mr_fail(e, MR_ECONFLICT, "the account's last owner cannot be removed");
-    return 0;
+    /* The keys that they made for themselves go with them. */
+    rc = mr_db_prepare(tx,
+                       "UPDATE api_keys SET revoked_at = ?1 WHERE account_id = ?2 AND user_id = "
+                       "?3 AND revoked_at = 0",
+                       &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_i64(s, 1, mr_now_us());
+    mr_db_bind_id(s, 2, r->account);
+    mr_db_bind_id(s, 3, r->user);
+    return mr_db_exec(s, e);
 }
 
 int mr_accounts_member_remove(struct mr_accounts *a, struct mr_id account, struct mr_id user,
