@@ -93,6 +93,19 @@ static int limit(struct mr_call *c, struct mr_err *e) {
                    st.limit, st.retry_s);
 }
 
+/* What no route answers is not counted, but says where its peer stands. */
+static void unrouted_limits(struct mr_api *a, struct mr_req *r, const struct mr_family *f) {
+    struct mr_rate_rule rule = f->limits[MR_RATE_GENERAL];
+    int64_t now = mr_now_us();
+    struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit};
+    st.reset_s = now / 1000000 + rule.window_s;
+    if (!a->core->rate_limits_off)
+        st = mr_limits_take(a->core->limits, mr_str(r->peer), MR_RATE_GENERAL, rule, now, false);
+    put_u64(r, "X-RateLimit-Remaining", st.remaining);
+    put_u64(r, "X-RateLimit-Limit", st.limit);
+    put_u64(r, "X-RateLimit-Reset", (uint64_t)st.reset_s);
+}
+
 /* --- head -------------------------------------------------------------------------------- */
 
 static int prepare_body(struct mr_call *c, struct mr_err *e) {
@@ -112,6 +125,7 @@ static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
     struct mr_err e;
     struct mr_call *c = ref ? mr_arena_zalloc(r->arena, sizeof *c) : NULL;
     if (!c) {
+        unrouted_limits(a, r, a->families[0]);
         a->families[0]->render_error(a, r, ref ? 503 : 404, NULL);
         return MR_HTTP_DONE;
     }
@@ -270,6 +284,8 @@ static void render_error(void *ctx, struct mr_req *r, int status, const char *de
     const struct mr_route_ref *ref = ref_of(r);
     const struct mr_family *f = ref ? ref->family : a->families[0];
     struct mr_err e = {0};
+    if (!r->app)
+        unrouted_limits(a, r, f);
     if (detail)
         mr_fail(&e, 0, "%s", detail);
     f->render_error(a, r, status, &e);

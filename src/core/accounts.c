@@ -169,3 +169,7 @@ void mr_accounts_free(struct mr_accounts *a) {
 struct mr_str mr_accounts_owner_key(const struct mr_accounts *a) {
     return mr_str(a->owner_key);
 }
+
+int64_t mr_accounts_owner_created(const struct mr_accounts *a) {
+    return a->operator_created_us;
+}

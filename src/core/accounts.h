@@ -22,6 +22,8 @@ int mr_accounts_open(const struct mr_accounts_config *c, struct mr_accounts **re
 void mr_accounts_free(struct mr_accounts *a);
 /* The operator's key in clear, for the greeting; lives as long as `a`. */
 struct mr_str mr_accounts_owner_key(const struct mr_accounts *a);
+/* When the operator's account was made: microseconds UTC. */
+int64_t mr_accounts_owner_created(const struct mr_accounts *a);
 
 struct mr_user {
     struct mr_id id, account;

@@ -148,12 +148,14 @@ struct bootstrap {
 
 static int find_operator(struct mr_tx *tx, struct bootstrap *b, struct mr_err *e) {
     struct mr_stmt *s;
-    int rc = mr_db_prepare(tx, "SELECT id FROM accounts WHERE kind = 'operator'", &s, e);
+    int rc =
+        mr_db_prepare(tx, "SELECT id, created_at FROM accounts WHERE kind = 'operator'", &s, e);
     if (rc)
         return rc;
     rc = mr_db_step(s, e);
     if (rc > 0) {
         b->found = mr_db_id(s, 0, &b->a->operator_account);
+        b->a->operator_created_us = mr_db_i64(s, 1);
         mr_db_done(s);
         rc = 0;
     }
@@ -168,6 +170,7 @@ static int write_operator(struct mr_tx *tx, void *arg, struct mr_err *e) {
     int rc = find_operator(tx, b, e);
     if (!rc && !b->found) {
         a->operator_account = mr_id_new();
+        a->operator_created_us = now;
         rc = mr_db_prepare(tx,
                            "INSERT INTO accounts (id, name, kind, tier, created_at) VALUES (?1, "
                            "'owner', 'operator', 'enterprise', ?2)",

@@ -19,6 +19,7 @@ struct mr_accounts {
     uint8_t jwt_key[MR_JWT_KEY_LEN];
     char *owner_key;
     struct mr_id operator_account;
+    int64_t operator_created_us;
     atomic_uint generation; /* raised by every revocation: cached authentications of before die */
 };
 

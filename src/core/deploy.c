@@ -58,11 +58,34 @@ static void job_unref(struct job *j) {
 
 /* --- the first transaction --------------------------------------------------------------- */
 
+/* The version that the earlier call made, which need not be the current one. */
+static int select_version(struct mr_tx *tx, struct job *j, uint32_t n, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT status, metadata, error FROM versions WHERE deployment_id = ?1 "
+                           "AND n = ?2",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, j->dep.id);
+    mr_db_bind_i64(s, 2, n);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc ? rc : mr_fail(e, MR_EINTERNAL, "the version is not in the store");
+    j->dep.version = n;
+    if (mr_str_is(mr_db_str(s, 0), "failed"))
+        j->dep.status = MR_LIT("failed");
+    j->dep.metadata = mr_arena_keep(&j->arena, mr_db_str(s, 1));
+    j->dep.error = mr_arena_keep(&j->arena, mr_db_str(s, 2));
+    mr_db_done(s);
+    return j->dep.metadata.p && j->dep.error.p ? 0 : mr_fail(e, MR_ENOMEM, "out of memory");
+}
+
 static int find_replay(struct mr_tx *tx, struct job *j, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
-                           "SELECT request_hash, deployment_id FROM idempotency WHERE account_id = "
-                           "?1 AND key = ?2",
+                           "SELECT request_hash, deployment_id, version FROM idempotency WHERE "
+                           "account_id = ?1 AND key = ?2",
                            &s, e);
     if (rc)
         return rc;
@@ -75,12 +98,14 @@ static int find_replay(struct mr_tx *tx, struct job *j, struct mr_err *e) {
     bool same = hash.n == MR_SHA256_LEN && !memcmp(hash.p, j->request_hash, MR_SHA256_LEN);
     struct mr_id id;
     mr_db_id(s, 1, &id);
+    uint32_t version = (uint32_t)mr_db_i64(s, 2);
     mr_db_done(s);
     if (!same)
         return mr_fail_field(e, MR_EFIELD, "Idempotency-Key",
                              "this key was used for a different request");
     j->replayed = true;
-    return mr_dep_select(tx, j->account, id, &j->arena, &j->dep, e);
+    rc = mr_dep_select(tx, j->account, id, &j->arena, &j->dep, e);
+    return rc ? rc : select_version(tx, j, version, e);
 }
 
 static int find_named(struct mr_tx *tx, struct job *j, struct mr_err *e) {
@@ -524,6 +549,8 @@ int mr_deploy(struct mr_deployments *d, const struct mr_principal *who, struct m
         *ret_replayed = j->replayed;
         if (done && j->rc)
             rc = outcome_error(j, e);
+        else if (j->replayed && mr_str_is(j->dep.status, "failed"))
+            rc = mr_fail(e, MR_EREFUSED, "%.*s", (int)j->dep.error.n, j->dep.error.p);
     }
     job_unref(j);
     return rc;

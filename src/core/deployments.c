@@ -17,6 +17,9 @@ struct open_ctx {
 static int repair(struct mr_tx *tx, void *arg, struct mr_err *e) {
     (void)arg;
     static const char *const steps[] = {
+        /* Its retry builds anew instead of repeating the interruption. */
+        "DELETE FROM idempotency WHERE EXISTS (SELECT 1 FROM versions v WHERE v.deployment_id = "
+        "idempotency.deployment_id AND v.n = idempotency.version AND v.status = 'building')",
         "UPDATE versions SET status = 'failed', error = 'interrupted by a restart: deploy again' "
         "WHERE status = 'building'",
         "UPDATE deployments SET status = 'failed' WHERE status = 'building' AND current_version = "
@@ -65,8 +68,22 @@ static int load_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
             dep->now.serving = true;
         }
         mr_registry_add(d, dep, id, account);
+        if (dep->now.serving && dep->now.config.min_instances > 0) {
+            dep->preload = d->preload;
+            d->preload = dep;
+        }
     }
     return rc;
+}
+
+/* min_instances keeps a model in memory over restarts too; the server answers meanwhile. */
+static void preload(void *arg) {
+    struct mr_deployments *d = arg;
+    for (struct mr_dep *dep = d->preload; dep && !atomic_load(&d->closing); dep = dep->preload) {
+        struct mr_err err;
+        if (mr_registry_load(d, dep, NULL, &err))
+            mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.preload", "%s", err.msg);
+    }
 }
 
 int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deployments **ret,
@@ -83,6 +100,8 @@ int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deploym
         rc = mr_db_write(c->db, repair, NULL, e);
     if (!rc)
         rc = mr_db_read(c->db, load_rows, &ctx, e);
+    if (!rc && d->preload && mr_pool_submit(d->intake, preload, d))
+        rc = mr_fail(e, MR_EINTERNAL, "the intake pool takes no work");
     if (rc) {
         mr_deployments_free(d);
         return rc;
@@ -94,6 +113,7 @@ int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deploym
 void mr_deployments_free(struct mr_deployments *d) {
     if (!d)
         return;
+    atomic_store(&d->closing, true);
     mr_pool_free(d->intake);
     mr_registry_release(d);
     mr_free(d);

@@ -32,7 +32,8 @@ struct mr_dep_state {
 struct mr_dep {
     struct mr_dep *next; /* in its bucket */
     struct mr_id id, account;
-    pthread_mutex_t lock; /* guards what follows */
+    struct mr_dep *preload; /* next one that start-up loads */
+    pthread_mutex_t lock;   /* guards what follows */
     struct mr_dep_state now;
     struct mr_instance *instance; /* of now.program; NULL: not in memory */
     int64_t used_ns;
@@ -56,6 +57,8 @@ struct mr_deployments {
     pthread_mutex_t stop_lock;
     pthread_cond_t stop_cond;
     bool stopping;
+    struct mr_dep *preload; /* kept loaded by min_instances; loaded after the start */
+    atomic_bool closing;
     atomic_uint_least64_t loaded, loaded_bytes, loads, evictions, intakes, intake_failures;
 };
 
@@ -74,7 +77,9 @@ void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct 
                      struct mr_instance *instance);
 /* Loads what serves again under its present limits; nothing happens when it is not in memory. */
 int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
-int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
+/* Loads what serves when it is not in memory; ret_loaded (may be NULL): this call did it. */
+int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loaded,
+                     struct mr_err *e);
 int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
                     const struct mr_dep_config *config, struct mr_instance **ret, struct mr_err *e);
 

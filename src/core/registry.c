@@ -155,7 +155,8 @@ static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err 
     return 0;
 }
 
-int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
+int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loaded,
+                     struct mr_err *e) {
     int rc = 0;
     pthread_mutex_lock(&dep->load_lock);
     pthread_mutex_lock(&dep->lock);
@@ -163,6 +164,8 @@ int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, struct mr_err
     pthread_mutex_unlock(&dep->lock);
     if (want)
         rc = load_now(d, dep, e);
+    if (want && !rc && ret_loaded)
+        *ret_loaded = true;
     pthread_mutex_unlock(&dep->load_lock);
     return rc;
 }
@@ -210,10 +213,9 @@ int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id 
         return mr_fail(e, MR_ENOTFOUND, "no such deployment");
     int rc = take(dep, account, &u, e);
     for (int tries = 0; rc == MR_EUNAVAIL && may_load && tries < 3; tries++) {
-        rc = mr_registry_load(d, dep, e);
+        rc = mr_registry_load(d, dep, &u.cold, e);
         if (rc)
             return rc;
-        u.cold = true;
         rc = take(dep, account, &u, e);
     }
     if (rc == MR_EUNAVAIL && may_load)
@@ -286,7 +288,7 @@ static void *janitor(void *arg) {
     while (!d->stopping) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += JANITOR_PERIOD_S;
+        until.tv_sec += d->c.idle_unload_s < JANITOR_PERIOD_S ? 1 : JANITOR_PERIOD_S;
         pthread_cond_timedwait(&d->stop_cond, &d->stop_lock, &until);
         if (d->stopping)
             break;

@@ -52,7 +52,11 @@ def test_errors_have_the_seed_shape(anonymous):
 
 
 def test_every_reply_carries_rate_limit_headers(anonymous, user):
-    for r in (anonymous.get("/api/v1/auth/me"), user.get("/api/v1/deployments"), anonymous.get("/api/v1/status")):
+    for r in (anonymous.get("/api/v1/auth/me"), user.get("/api/v1/deployments"),
+              anonymous.get("/api/v1/status"), anonymous.get("/no/such/path"),
+              anonymous.request("PUT", "/api/v1/deployments"), anonymous.get("/%zz"),
+              anonymous.request("GET", "/livez", headers={"X-Bad": "a\x01b"}),
+              anonymous.post("/api/v1/auth/login", b"{")):
         for name in ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"):
             assert int(r.headers[name]) >= 0
 

@@ -65,7 +65,7 @@ static void operator_user(struct mr_call *c, struct mr_user *u) {
                           .username = MR_LIT("owner"),
                           .full_name = {NULL, 0},
                           .role = MR_ROLE_OWNER,
-                          .created_us = c->core->started_us};
+                          .created_us = mr_accounts_owner_created(c->core->accounts)};
 }
 
 int mr_serveml_auth_me(struct mr_call *c, struct mr_err *e) {

@@ -70,12 +70,12 @@ int mr_serveml_deploy(struct mr_call *c, struct mr_err *e) {
     if (!in.model)
         return mr_fail_field(e, MR_EFIELD, "model_file", "model_file is required");
     int rc = mr_deploy(c->core->deployments, &c->who, &in, c->req->arena, &d, &replayed, e);
+    if (replayed)
+        mr_req_set_header(c->req, "Idempotent-Replayed", MR_LIT("true"));
     if (rc) {
         name_failed(c, &d);
         return rc;
     }
-    if (replayed)
-        mr_req_set_header(c->req, "Idempotent-Replayed", MR_LIT("true"));
     mr_call_buf(c, &b);
     mr_buf_char(&b, '{');
     head_members(&b, &d);
