@@ -1,6 +1,6 @@
 """Times one Python-packaged engine in process, on the models of models.py; prints JSON.
 
-    python engines.py ENGINE DIR     ENGINE: sklearn ydf lignum lleaves
+    python engines.py ENGINE DIR     ENGINE: sklearn ort ydf lignum lleaves
 
 One thread. "1 row" is one Python call a row over 1,000 different rows, "batch" one call for all of
 them: nanoseconds a row, median of 9 (min, max). Thread CPU time, so that other work on the machine
@@ -77,6 +77,22 @@ def run_sklearn(folder):
     return out
 
 
+def run_ort(folder):
+    import onnxruntime as ort
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    out = {}
+    for name in FEATURES:
+        session = ort.InferenceSession(str(folder / f"{name}.onnx"), options,
+                                       providers=["CPUExecutionProvider"])
+        x = rows(folder, name).astype(np.float32)
+        key = session.get_inputs()[0].name
+        out[name] = both(lambda q, s=session, k=key: s.run(None, {k: q})[1], x,
+                         expected(folder, name))
+    return out
+
+
 def run_lignum(folder):
     import lignum
     library = folder / "lignum.so"
@@ -140,6 +156,6 @@ def ydf_speed(model, data):
 
 
 if __name__ == "__main__":
-    engine = {"sklearn": run_sklearn, "lignum": run_lignum, "lleaves": run_lleaves,
+    engine = {"sklearn": run_sklearn, "ort": run_ort, "lignum": run_lignum, "lleaves": run_lleaves,
               "ydf": run_ydf}[sys.argv[1]]
     print(json.dumps(engine(pathlib.Path(sys.argv[2]))))

@@ -31,7 +31,6 @@ def text_of(*command):
 def native(root, cache, models, about):
     """The engines that a C loop calls, in turn on each model, three rounds; the middle round."""
     loop, ours = cache / "bench-tl-loop", root / "build/release/bench_trees"
-    ort = cache / "bench-ort-loop"
     rounds = {}
     for _ in range(3):
         for name in MODELS:
@@ -44,10 +43,6 @@ def native(root, cache, models, about):
                                 ("tl2cgen quantized", f"lib{name}_q.so")):
                 rounds.setdefault((engine, name), []).append(
                     parse(text_of(loop, models / lib, *rest)))
-            if ort.exists():
-                rounds.setdefault(("ONNX Runtime, C", name), []).append(parse(text_of(
-                    ort, models / f"{name}.onnx", models / f"{name}.f64", width,
-                    models / f"{name}.exp", about[name]["classes"])))
         if (models / "lleaves.so").exists():
             rounds.setdefault(("lleaves, native entry", "lgbm"), []).append(parse(text_of(
                 loop, models / "lleaves.so", models / "lgbm.f64", about["lgbm"]["features"], 1,
@@ -63,7 +58,7 @@ def run(root, cache, models):
     about = json.loads((models / "about.json").read_text())["models"]
     missing, table = {}, {}
     packaged = {}
-    for engine, venv in (("lleaves", "lleaves"), ("lignum", "lignum"), ("ydf", "ydf"),
+    for engine, venv in (("lleaves", "lleaves"), ("lignum", "lignum"), ("ydf", "ydf"), ("ort", "sk"),
                          ("sklearn", "sk")):
         try:
             text = text_of(cache / f"bench-{venv}/bin/python", root / "bench/engines.py", engine,

@@ -52,9 +52,12 @@ static int authenticate(struct mr_call *c, struct mr_err *e) {
 /* --- rate limits ------------------------------------------------------------------------- */
 
 static void put_u64(struct mr_req *r, const char *name, uint64_t v) {
-    char tmp[24];
-    int n = snprintf(tmp, sizeof tmp, "%llu", (unsigned long long)v);
-    mr_req_set_header(r, name, mr_strn(tmp, (size_t)n));
+    char tmp[24]; /* snprintf took 1 % of a prediction's time here */
+    size_t i = sizeof tmp;
+    do
+        tmp[--i] = (char)('0' + v % 10);
+    while (v /= 10);
+    mr_req_set_header(r, name, mr_strn(tmp + i, sizeof tmp - i));
 }
 
 static int limit(struct mr_call *c, struct mr_err *e) {

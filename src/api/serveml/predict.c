@@ -106,7 +106,9 @@ int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
         return rc;
     }
     c->meter.rows = (uint32_t)run.rows;
-    mr_buf_fmt(b, ",\"model_version\":\"v%u\"", use.version);
+    mr_buf_str(b, MR_LIT(",\"model_version\":\"v"));
+    mr_buf_u64(b, use.version);
+    mr_buf_char(b, '"');
     add_time(b, c->req);
     if (run.batch)
         mr_json_i64(b, "batch_size", (int64_t)run.rows);
