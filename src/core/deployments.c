@@ -244,6 +244,7 @@ struct change_ctx {
     struct mr_arena *arena;
     struct mr_deployment dep;
     struct mr_dep_state state;
+    struct mr_str base_url;
 };
 
 static int64_t pick(int64_t v, int64_t old) {
@@ -382,16 +383,17 @@ static int write_delete(struct mr_tx *tx, void *arg, struct mr_err *e) {
     mr_db_bind_id(s, 2, c->id);
     rc = mr_db_exec(s, e);
     if (!rc)
-        rc = mr_dep_event(c->d, tx, "deployment.deleted", &c->dep, mr_strn(NULL, 0),
-                          mr_strn(NULL, 0), e);
+        rc =
+            mr_dep_event(c->d, tx, "deployment.deleted", &c->dep, c->base_url, mr_strn(NULL, 0), e);
     return rc ? rc : mr_dep_state_read(c->d, tx, c->id, &c->state, e);
 }
 
 int mr_deployments_delete(struct mr_deployments *d, struct mr_id account, struct mr_id id,
-                          struct mr_err *e) {
+                          struct mr_str base_url, struct mr_err *e) {
     struct mr_arena arena;
     mr_arena_init(&arena, 16u << 20);
-    struct change_ctx c = {.d = d, .account = account, .id = id, .arena = &arena};
+    struct change_ctx c = {
+        .d = d, .account = account, .id = id, .arena = &arena, .base_url = base_url};
     int rc = mr_db_write(d->c.db, write_delete, &c, e);
     if (!rc) {
         struct mr_dep *dep = mr_registry_find(d, id);

@@ -82,8 +82,9 @@ struct mr_dep_change {
 int mr_deployments_update(struct mr_deployments *d, struct mr_id account, struct mr_id id,
                           const struct mr_dep_change *ch, struct mr_arena *arena,
                           struct mr_deployment *ret, struct mr_err *e);
+/* base_url: for the event's payload. */
 int mr_deployments_delete(struct mr_deployments *d, struct mr_id account, struct mr_id id,
-                          struct mr_err *e);
+                          struct mr_str base_url, struct mr_err *e);
 
 struct mr_version {
     uint32_t n;

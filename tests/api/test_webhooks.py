@@ -76,6 +76,10 @@ def test_all_six_events_fire_signed(user, receiver, iris_file):
         assert headers["X-ServeML-Signature"] == "sha256=" + plain
     ready = next(json.loads(b) for _, b in receiver.got if json.loads(b)["event"] == "deployment.ready")
     assert ready["data"]["name"] == "iris" and ready["data"]["endpoint_url"].endswith(f"/api/v1/predict/{dep}")
+    for body in (json.loads(b) for _, b in receiver.got):
+        ident = body["data"]["deployment_id"]
+        assert body["data"]["endpoint_url"] == f"{user.url}/api/v1/predict/{ident}", body
+        assert body["data"]["name"] == ("iris" if ident == dep else "bad"), body
 
 
 def test_only_subscribed_events_and_own_account(user, new_user, receiver, iris_file):

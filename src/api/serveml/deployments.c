@@ -10,7 +10,7 @@ int mr_serveml_deployment_id(struct mr_call *c, struct mr_id *ret, struct mr_err
     return mr_fail(e, MR_ENOTFOUND, "no such deployment");
 }
 
-static void endpoint_url(struct mr_call *c, struct mr_buf *b, struct mr_id id) {
+void mr_serveml_endpoint_url(struct mr_call *c, struct mr_buf *b, struct mr_id id) {
     struct mr_str base = mr_call_base_url(c);
     char hex[MR_ID_HEX];
     mr_id_hex(id, hex);
@@ -81,7 +81,7 @@ int mr_serveml_deploy(struct mr_call *c, struct mr_err *e) {
     head_members(&b, &d);
     version_name(&b, "version", d.version);
     mr_json_time(&b, "created_at", d.created_us);
-    endpoint_url(c, &b, d.id);
+    mr_serveml_endpoint_url(c, &b, d.id);
     mr_json_raw(&b, "model_metadata", d.metadata);
     mr_buf_char(&b, '}');
     return mr_call_json(c, 200, &b, e);
@@ -111,7 +111,7 @@ int mr_serveml_deployments_list(struct mr_call *c, struct mr_err *e) {
         version_name(&b, "version", v[i].version);
         mr_json_time(&b, "created_at", v[i].created_us);
         mr_json_time(&b, "updated_at", v[i].updated_us);
-        endpoint_url(c, &b, v[i].id);
+        mr_serveml_endpoint_url(c, &b, v[i].id);
         mr_json_raw(&b, "model_metadata", v[i].metadata);
         mr_buf_char(&b, '}');
     }
@@ -138,7 +138,7 @@ int mr_serveml_deployments_get(struct mr_call *c, struct mr_err *e) {
     version_name(&b, "version", d.version);
     mr_json_time(&b, "created_at", d.created_us);
     mr_json_time(&b, "updated_at", d.updated_us);
-    endpoint_url(c, &b, d.id);
+    mr_serveml_endpoint_url(c, &b, d.id);
     if (d.error.n)
         mr_json_str(&b, "error", d.error);
     mr_json_raw(&b, "model_metadata", d.metadata);
@@ -182,7 +182,8 @@ int mr_serveml_deployments_delete(struct mr_call *c, struct mr_err *e) {
     struct mr_buf b;
     int rc = mr_serveml_deployment_id(c, &id, e);
     if (!rc)
-        rc = mr_deployments_delete(c->core->deployments, c->who.account, id, e);
+        rc =
+            mr_deployments_delete(c->core->deployments, c->who.account, id, mr_call_base_url(c), e);
     if (rc)
         return rc;
     mr_call_buf(c, &b);

@@ -23,13 +23,31 @@ static uint64_t caller_hash(struct mr_call *c) {
 
 struct failed {
     struct mr_events *events;
-    struct mr_id account;
-    char json[1200];
+    struct mr_id account, deployment;
+    char json[2048]; /* members of the payload, but for the name */
 };
 
 static int write_failed(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct failed *f = arg;
-    return mr_event_emit(f->events, tx, f->account, "prediction.error", mr_str(f->json), e);
+    struct mr_stmt *s;
+    struct mr_buf b;
+    int rc = mr_db_prepare(tx, "SELECT name FROM deployments WHERE id = ?1", &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, f->deployment);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc;
+    mr_buf_init(&b, 16384);
+    mr_buf_char(&b, '{');
+    mr_json_str(&b, "name", mr_db_str(s, 0));
+    mr_buf_fmt(&b, ",%s}", f->json);
+    mr_db_done(s);
+    rc = mr_buf_ok(&b)
+             ? mr_event_emit(f->events, tx, f->account, "prediction.error", mr_buf_view(&b), e)
+             : mr_fail(e, b.fail, "the event is too large");
+    mr_buf_release(&b);
+    return rc;
 }
 
 static void failed_written(void *arg, int rc, const struct mr_err *err) {
@@ -47,18 +65,19 @@ static void emit_failed(struct mr_call *c, struct mr_id id, uint32_t version,
     if (!f)
         return;
     mr_buf_init(&b, sizeof f->json - 1);
-    mr_buf_char(&b, '{');
     mr_json_id(&b, "deployment_id", MR_DEP_PREFIX, id);
+    mr_serveml_endpoint_url(c, &b, id);
     mr_json_key(&b, "version");
     mr_buf_fmt(&b, "\"v%u\"", version);
     mr_json_cstr(&b, "request_id", c->req->id);
     mr_json_cstr(&b, "error", err->msg);
-    mr_buf_char(&b, '}');
     if (mr_buf_ok(&b)) {
         f->events = c->core->events;
         f->account = c->who.account;
+        f->deployment = id;
         memcpy(f->json, b.p, b.n + 1);
-        mr_db_write_async(c->core->db, write_failed, f, failed_written);
+        if (mr_db_write_async(c->core->db, write_failed, f, failed_written))
+            mr_free(f); /* not queued: nobody else will */
     } else
         mr_free(f);
     mr_buf_release(&b);

@@ -248,14 +248,14 @@ MR_TEST(deleted_ones_are_gone_and_free_their_name) {
     int rc;
     begin();
     struct mr_deployment a = deployed("iris", TREE);
-    CHECK_INT(mr_deployments_delete(deps, mr_id_new(), a.id, &e), MR_ENOTFOUND);
+    CHECK_INT(mr_deployments_delete(deps, mr_id_new(), a.id, MR_LIT("http://h"), &e), MR_ENOTFOUND);
     struct mr_dep_use held;
     CHECK_INT(mr_dep_acquire(deps, me.account, a.id, true, &held, &e), 0);
-    CHECK_INT(mr_deployments_delete(deps, me.account, a.id, &e), 0);
+    CHECK_INT(mr_deployments_delete(deps, me.account, a.id, MR_LIT("http://h"), &e), 0);
     mr_instance_unref(held.instance); /* in flight: kept until here */
     CHECK_INT(served(a.id, &rc), 0);
     CHECK_INT(rc, MR_ENOTFOUND);
-    CHECK_INT(mr_deployments_delete(deps, me.account, a.id, &e), MR_ENOTFOUND);
+    CHECK_INT(mr_deployments_delete(deps, me.account, a.id, MR_LIT("http://h"), &e), MR_ENOTFOUND);
     CHECK_INT(mr_versions_rollback(deps, me.account, a.id, 1, &previous, &e), MR_ENOTFOUND);
     struct mr_deployment b = deployed("iris", TREE);
     CHECK(!mr_id_eq(a.id, b.id));
