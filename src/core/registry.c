@@ -8,6 +8,7 @@
 
 #define FIRST_BUCKETS    64u
 #define JANITOR_PERIOD_S 5
+#define SWEEP_BATCH      64u
 #define ERROR_EVENT_NS   1000000000ll /* at most one prediction.error a second and deployment */
 
 static struct mr_dep_shard *shard_of(struct mr_deployments *d, struct mr_id id) {
@@ -246,39 +247,52 @@ struct sweep {
     struct mr_dep *oldest;
 };
 
-static void sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, struct sweep *w) {
+/* True when more may leave than one pass takes. What leaves is freed outside the lock, which the
+ * database's writer waits for: ending a worker process can take a while. */
+static bool sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, struct sweep *w) {
+    struct mr_instance *gone[SWEEP_BATCH];
+    size_t n = 0;
+    bool more = false;
     pthread_rwlock_rdlock(&s->lock);
     for (size_t i = 0; i < s->n_bucket; i++)
         for (struct mr_dep *dep = s->bucket[i]; dep; dep = dep->next) {
-            struct mr_instance *old = NULL;
             pthread_mutex_lock(&dep->lock);
             if (dep->instance && dep->now.config.min_instances == 0) {
                 if (dep->used_ns < w->idle_before_ns) {
-                    old = swap(d, dep, NULL);
-                    atomic_fetch_add(&d->evictions, 1);
+                    more |= n == SWEEP_BATCH;
+                    if (n < SWEEP_BATCH) {
+                        gone[n++] = swap(d, dep, NULL);
+                        atomic_fetch_add(&d->evictions, 1);
+                    }
                 } else if (!w->oldest || dep->used_ns < w->oldest_ns) {
                     w->oldest = dep;
                     w->oldest_ns = dep->used_ns;
                 }
             }
             pthread_mutex_unlock(&dep->lock);
-            mr_instance_unref(old);
         }
     pthread_rwlock_unlock(&s->lock);
+    for (size_t i = 0; i < n; i++)
+        mr_instance_unref(gone[i]);
+    return more;
+}
+
+static void sweep_all(struct mr_deployments *d, struct sweep *w) {
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
+        while (sweep_shard(d, &d->shard[i], w))
+            ;
 }
 
 static void sweep(struct mr_deployments *d) {
     struct sweep w = {.idle_before_ns = mr_mono_ns() - d->c.idle_unload_s * 1000000000ll};
-    for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
-        sweep_shard(d, &d->shard[i], &w);
+    sweep_all(d, &w);
     /* Over the cache's size: raise the bar until enough has left. */
     for (int rounds = 0;
          rounds < 64 && w.oldest && atomic_load(&d->loaded_bytes) > d->c.model_cache_max;
          rounds++) {
         int64_t span = mr_mono_ns() - w.oldest_ns;
         w = (struct sweep){.idle_before_ns = w.oldest_ns + 1 + span / 16};
-        for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
-            sweep_shard(d, &d->shard[i], &w);
+        sweep_all(d, &w);
     }
 }
 
