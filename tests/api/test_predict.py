@@ -97,6 +97,19 @@ def test_test_model_is_not_counted(iris):
     assert user.post("/api/v1/test-model", {"data": [1]}).status == 422
 
 
+def test_test_model_names_the_features_that_it_read(user):
+    file, values = golden("cx_flow_clean")
+    dep = user.deploy(file).json()["id"]
+    row = values["inputs"][0] if "inputs" in values else values["X"][0]
+    r = user.post("/api/v1/test-model", {"deployment_id": dep, "data": row})
+    assert r.status == 200, r
+    body = r.json()
+    names = [f["name"] for f in body["input_schema"]["features"]]
+    assert list(body["features_read"]) == names and body["input_schema"]["kind"] == "mixed"
+    batch = user.post("/api/v1/test-model", {"deployment_id": dep, "data": [row, row]}).json()
+    assert [list(r) for r in batch["features_read"]] == [names, names]
+
+
 def test_unknown_deployments_are_not_found(user):
     for dep in ("dep-" + "0" * 32, "dep-abc123", "nonsense", "..%2f..%2fetc"):
         assert user.predict(dep, [1]).status == 404
