@@ -214,6 +214,12 @@ MR_TEST(threads_rotate_through_small_files) {
     end();
 }
 
+static int hold_writer(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    (void)tx, (void)arg, (void)e;
+    sleep(60);
+    return 0;
+}
+
 MR_TEST(a_dead_process_leaves_its_records) {
     begin(false);
     mr_db_close(db); /* a fork of one thread */
@@ -226,7 +232,8 @@ MR_TEST(a_dead_process_leaves_its_records) {
         if (mr_db_open(&c, &mem, NULL))
             _exit(1);
         k.db = mem;
-        if (mr_usage_open(&k, &u, NULL))
+        /* a full segment wakes the fold: it must not get to write */
+        if (mr_usage_open(&k, &u, NULL) || mr_db_write_async(mem, hold_writer, NULL, NULL))
             _exit(1);
         for (uint32_t i = 0; i < 120; i++) {
             struct mr_usage_record r = record(mr_now_us(), dep, i);
