@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,4 +190,35 @@ enum mr_http_step mr_req_send_file(struct mr_req *r, const char *dir, struct mr_
     x->file_left = (uint64_t)n;
     r->reply_len = (uint64_t)n;
     return MR_HTTP_DONE;
+}
+
+void mr_req_send_bytes(struct mr_req *r, struct mr_str bytes, const char *type) {
+    uint8_t sum[MR_SHA256_LEN];
+    char tag[24], text[64];
+    int64_t from = 0, n = (int64_t)bytes.n;
+    mr_sha256(bytes, sum);
+    snprintf(tag, sizeof tag, "\"%02x%02x%02x%02x%02x%02x%02x%02x\"", sum[0], sum[1], sum[2],
+             sum[3], sum[4], sum[5], sum[6], sum[7]);
+    mr_req_set_header(r, "ETag", mr_str(tag));
+    mr_req_set_header(r, "Accept-Ranges", MR_LIT("bytes"));
+    struct mr_str match = mr_req_header(r, "if-none-match"), range = mr_req_header(r, "range");
+    struct mr_str cond = mr_req_header(r, "if-range");
+    if (match.p && tag_listed(match, mr_str(tag))) {
+        mr_req_reply(r, 304, NULL, mr_strn("", 0), true);
+        return;
+    }
+    bool wanted = range.p && r->method == MR_GET && (!cond.p || mr_str_is(cond, tag));
+    int rc = wanted ? parse_range(range, (int64_t)bytes.n, &from, &n) : 0;
+    if (rc < 0) {
+        snprintf(text, sizeof text, "bytes */%zu", bytes.n);
+        mr_req_set_header(r, "Content-Range", mr_str(text));
+        render_error((struct exchange *)r, 416, "The range lies outside of the file.");
+        return;
+    }
+    if (rc > 0) {
+        snprintf(text, sizeof text, "bytes %lld-%lld/%zu", (long long)from,
+                 (long long)(from + n - 1), bytes.n);
+        mr_req_set_header(r, "Content-Range", mr_str(text));
+    }
+    mr_req_reply(r, rc > 0 ? 206 : 200, type, mr_strn(bytes.p + from, (size_t)n), true);
 }

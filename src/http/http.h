@@ -128,6 +128,8 @@ void mr_req_finish(struct mr_req *r);
  */
 enum mr_http_step mr_req_send_file(struct mr_req *r, const char *dir, struct mr_str rel_path,
                                    const char *content_type_or_null);
+/* Bytes that outlive the request (a page in the program) with ETag, Range and If-None-Match. */
+void mr_req_send_bytes(struct mr_req *r, struct mr_str bytes, const char *type);
 
 struct mr_http_limits {
     size_t head_max;        /* request line and headers; default 32 KiB */

@@ -69,3 +69,17 @@ def test_dashboard_pages(anonymous):
     assert anonymous.get("/dashboard/../../etc/passwd").status == 404
     page = anonymous.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, check=False)
     assert page.text.startswith("<!doctype html>")
+
+
+def test_pages_answer_validators_and_ranges(anonymous):
+    for path in ("/docs", "/dashboard"):
+        page = anonymous.get(path)
+        tag = page.headers["etag"]
+        same = anonymous.get(path, headers={"If-None-Match": f'"other", W/{tag}'})
+        assert (same.status, same.body) == (304, b"") and same.headers["etag"] == tag
+        assert anonymous.get(path, headers={"If-None-Match": '"other"'}).body == page.body
+        part = anonymous.get(path, headers={"Range": "bytes=5-14"})
+        assert (part.status, part.body) == (206, page.body[5:15])
+        assert part.headers["content-range"] == f"bytes 5-14/{len(page.body)}"
+        assert anonymous.get(path, headers={"Range": "bytes=99999999-"}).status == 416
+        assert anonymous.get(path, headers={"Range": "bytes=0-1", "If-Range": '"x"'}).body == page.body

@@ -12,7 +12,7 @@ static int send_asset(struct mr_call *c, struct mr_str name, struct mr_err *e) {
     mr_req_set_header(c->req, "Content-Security-Policy",
                       MR_LIT("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' "
                              "data:; frame-ancestors 'none'"));
-    mr_req_reply(c->req, 200, a.type, mr_strn((const char *)a.start, a.len), true);
+    mr_req_send_bytes(c->req, mr_strn((const char *)a.start, a.len), a.type);
     return 0;
 }
 
