@@ -85,12 +85,12 @@ def check(api, dep, truth):
             problems.append(f"deployment {ident} is gone: {r}")
         elif r.json()["status"] != "active":
             problems.append(f"deployment {ident} was acknowledged, but is {r.json()['status']}")
-    ids = {k["id"] for k in api.get("/api/v1/auth/api-keys").json()["items"]}
+    # The list shows the oldest thousand; whether a key works is asked of each.
     for ident, key in truth.keys.items():
         if ident in truth.revoked:
-            if ident in ids or api.as_(key).get("/api/v1/auth/me").status != 401:
+            if api.as_(key).get("/api/v1/auth/me").status != 401:
                 problems.append(f"key {ident} was revoked, but lives")
-        elif ident not in ids or api.as_(key).get("/api/v1/auth/me").status != 200:
+        elif api.as_(key).get("/api/v1/auth/me").status != 200:
             problems.append(f"key {ident} is gone")
     counted = api.get(f"/api/v1/deployments/{dep}").json()["metrics_summary"]["total_predictions"]
     series = api.get(f"/api/v1/metrics/{dep}?hours=2&resolution=1m").json()
