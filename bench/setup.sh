@@ -41,7 +41,7 @@ gcc -O2 -Wall -o "$cache/bench-tl-loop" peers/c/tl_loop.c -ldl -lm
 if command -v cargo >/dev/null; then
     echo "bench: Rust peers"
     (cd peers/rust && BENCH_MODEL_DIR="$models" CARGO_TARGET_DIR="$cache/bench-rust" \
-        RUSTFLAGS="-C target-cpu=native" cargo build -q --release --locked)
+        RUSTFLAGS="-C target-cpu=native" cargo build -q --release)
 else
     echo "bench: no cargo: the Rust peers will be missing"
 fi
