@@ -1,7 +1,8 @@
 /* The HTTP server: connections, limits, routing over a table, streaming bodies, replies. It knows
  * no domain word; an application plugs in through `struct mr_http_app`.
  *
- * HTTP/1.1 and 1.0 (RFC 9110, 9112) on llhttp, TLS by OpenSSL. One loop a thread, SO_REUSEPORT.
+ * HTTP/1.1 and 1.0 (RFC 9110, 9112) on llhttp, TLS by OpenSSL. One loop a thread; a new connection
+ * goes to the loop with the fewest.
  *
  * Life of a request: head parsed -> route found -> app->on_head (may answer at once, else says what
  * to do with the body) -> body buffered in memory or streamed into a sink -> app->on_request
