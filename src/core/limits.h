@@ -1,5 +1,5 @@
-/* Rate limits: fixed windows a (subject, class), in memory. A subject is an account, a key, or the
- * peer's address before authentication. Thread-safe. */
+/* Rate limits: fixed windows a (subject, class), each beginning with its first request, in memory.
+ * A subject is an account, a key, or the peer's address before authentication. Thread-safe. */
 #ifndef MR_CORE_LIMITS_H
 #define MR_CORE_LIMITS_H
 
