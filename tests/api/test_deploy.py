@@ -165,9 +165,24 @@ def test_idempotency_key_repeats_the_answer(user, iris_file):
     assert c.status == 422 and c.json()["error"]["details"]["field"] == "Idempotency-Key"
 
 
+def many_trees(copies):
+    """The golden LightGBM text with its trees repeated, so that the model outgrows a megabyte."""
+    text = golden("lgb_diab_txt")[0].decode()
+    head, rest = text.split("Tree=0", 1)
+    body, tail = ("Tree=0" + rest).split("end of trees", 1)
+    blocks = [b.split("\n", 1)[1] for b in body.split("Tree=")[1:]]
+    trees = [f"Tree={i}\n{blocks[i % len(blocks)]}" for i in range(len(blocks) * copies)]
+    head = "".join(("tree_sizes=" + " ".join(str(len(t)) for t in trees) if line.startswith("tree_sizes=") else line)
+                   + "\n" for line in head.split("\n")[:-1])
+    return (head + "".join(trees) + "end of trees" + tail).encode()
+
+
 def test_model_over_its_memory_fails_with_the_figures(user):
-    data, _ = golden("rf100_iris")
-    r = user.deploy(data + b"" if len(data) > 2 ** 20 else data, memory=1, name="tight")
-    if r.status == 200:
-        pytest.skip("the model fits into 1 MB")
-    assert r.status == 400 and "MB" in r.json()["error"]["message"]
+    data = many_trees(400)
+    r = user.deploy(data, file_name="big.txt", memory=1, name="tight")
+    assert r.status == 400 and r.json()["error"]["code"] == "DEPLOYMENT_FAILED", r
+    assert "MB" in r.json()["error"]["message"]
+    r = user.deploy(data, file_name="big.txt", memory=64, name="roomy")
+    assert r.status == 200, r
+    r = user.patch(f"/api/v1/deployments/{r.json()['id']}", {"memory_mb": 1})
+    assert r.status == 422 and r.json()["error"]["details"]["field"] == "memory_mb", r

@@ -41,8 +41,14 @@ def test_the_table(limited, iris_file):
     assert all(owner.predict(dep, [5.1, 3.5, 1.4, 0.2]).status == 200 for _ in range(1050))
 
 
-def test_a_keys_own_rate(limited):
-    api, server = limited
-    owner = api.as_(server.key)
-    user_key = owner.post("/api/v1/auth/api-keys", {"name": "slow", "rate_limit_per_minute": 3}).json()
-    assert user_key["rate_limit_per_minute"] == 3
+def test_a_keys_own_rate(spec):
+    with Server() as s:
+        api = Api(s.host, s.port, None, spec)
+        user = api.as_(register(api, "slow").json()["access_token"])
+        made = user.post("/api/v1/auth/api-keys", {"name": "slow", "rate_limit_per_minute": 3}).json()
+        assert made["rate_limit_per_minute"] == 3
+        by_key = api.as_(made["key"])
+        replies = [by_key.get("/api/v1/deployments") for _ in range(5)]
+        assert [r.status for r in replies] == [200, 200, 200, 429, 429]
+        assert replies[0].headers["x-ratelimit-limit"] == "3" and int(replies[3].headers["retry-after"]) >= 1
+        assert user.get("/api/v1/deployments").status == 200, "the account itself is not used up"
