@@ -142,14 +142,3 @@ ptrdiff_t mr_percent_decode(struct mr_str s, bool form, char *out) {
     }
     return (ptrdiff_t)n;
 }
-
-void mr_percent_add(struct mr_buf *b, struct mr_str s) {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '.' || c == '_' || c == '~')
-            mr_buf_char(b, (char)c);
-        else
-            mr_buf_fmt(b, "%%%02X", c);
-    }
-}

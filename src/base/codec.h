@@ -14,7 +14,5 @@ bool mr_base64url_decode(struct mr_str s, struct mr_buf *b);
 /* %XX decoded in place into out (cap >= s.n); '+' becomes a space when `form`. Returns the length,
  * or -1 on a bad escape or an encoded NUL. */
 ptrdiff_t mr_percent_decode(struct mr_str s, bool form, char *out);
-/* Everything but unreserved characters (RFC 3986) escaped. */
-void mr_percent_add(struct mr_buf *b, struct mr_str s);
 
 #endif
