@@ -286,33 +286,33 @@ static int emit(struct mr_multipart *m, const char *p, size_t n, struct mr_err *
     return 0;
 }
 
+static void delimiter_found(struct mr_multipart *m, int *ret_rc, struct mr_err *e) {
+    bool part = m->state == DATA;
+    m->state = AFTER;
+    m->tail_n = 0;
+    if (part)
+        *ret_rc = m->h.end(m->h.ctx, e);
+}
+
+/* How much of the delimiter, from its byte `have` on, stands at p. */
+static size_t matching(const struct mr_multipart *m, size_t have, const char *p, size_t n) {
+    size_t k = 0;
+    while (k < n && have + k < m->delim_n && p[k] == m->delim[have + k])
+        k++;
+    return k;
+}
+
 /* Scans for the delimiter. CR occurs in it only at its beginning, so after a mismatch the search
- * goes on at the current byte. */
+ * goes on behind what matched. Data goes out in one piece a call, not one a CR: every piece is a
+ * write to a file, and binary files are full of CRs. */
 static size_t feed_data(struct mr_multipart *m, const char *p, size_t n, int *ret_rc,
                         struct mr_err *e) {
     size_t i = 0;
-    while (i < n) {
-        if (!m->match) {
-            const char *cr = memchr(p + i, '\r', n - i);
-            size_t plain = cr ? (size_t)(cr - p) - i : n - i;
-            if ((*ret_rc = emit(m, p + i, plain, e)) < 0)
-                return i;
-            i += plain;
-            if (!cr)
-                return i;
-            m->match = 1;
-            i++;
-        }
-        while (i < n && m->match < m->delim_n && p[i] == m->delim[m->match]) {
-            m->match++;
-            i++;
-        }
+    if (m->match) { /* begun in an earlier call */
+        i = matching(m, m->match, p, n);
+        m->match += i;
         if (m->match == m->delim_n) {
-            bool part = m->state == DATA;
-            m->state = AFTER;
-            m->tail_n = 0;
-            if (part)
-                *ret_rc = m->h.end(m->h.ctx, e);
+            delimiter_found(m, ret_rc, e);
             return i;
         }
         if (i == n)
@@ -323,6 +323,24 @@ static size_t feed_data(struct mr_multipart *m, const char *p, size_t n, int *re
         if ((*ret_rc = emit(m, m->delim, held, e)) < 0)
             return i;
     }
+    size_t from = i, end = n;
+    while (i < n) {
+        const char *cr = memchr(p + i, '\r', n - i);
+        if (!cr)
+            break;
+        size_t at = (size_t)(cr - p), k = matching(m, 0, cr, n - at);
+        i = at + k;
+        if (k == m->delim_n || i == n) {
+            end = at;
+            m->match = k;
+            break;
+        }
+    }
+    if ((*ret_rc = emit(m, p + from, end - from, e)) < 0)
+        return end;
+    if (m->match < m->delim_n)
+        return n;
+    delimiter_found(m, ret_rc, e);
     return i;
 }
 

@@ -7,6 +7,7 @@
 struct seen {
     struct mr_buf text; /* begin, data and end as one line a part */
     int fail_data;
+    size_t pieces; /* calls of on_data */
 };
 
 static int on_begin(void *ctx, struct mr_str name, struct mr_str file, struct mr_str type,
@@ -26,6 +27,7 @@ static int on_data(void *ctx, const char *p, size_t n, struct mr_err *e) {
     struct seen *s = ctx;
     if (s->fail_data)
         return mr_fail(e, MR_ENOSPC, "full");
+    s->pieces++;
     mr_buf_add(&s->text, p, n);
     return 0;
 }
@@ -130,6 +132,18 @@ MR_TEST(caps) {
     mr_buf_release(&s.text);
 }
 
+MR_TEST(returns_in_data_do_not_cut_it) {
+    struct seen s = {.pieces = 0};
+    struct mr_err e = {0};
+    static const char body[] =
+        "--XyZ\r\n" CD "name=a\r\n\r\n\r\r\n1\r\n-2\r\n--X3\r\r\n--Xy\r\n--XyZ--";
+    CHECK_INT(parse(body, sizeof body - 1, sizeof body, NULL, &s, &e), 0);
+    mr_buf_char(&s.text, 0);
+    CHECK_STR(s.text.p, "a|-|-=\r\r\n1\r\n-2\r\n--X3\r\r\n--Xy\n");
+    CHECK_INT(s.pieces, 1);
+    mr_buf_release(&s.text);
+}
+
 MR_TEST(handler_error_stops) {
     struct seen s = {.fail_data = 1};
     struct mr_err e = {0};
@@ -174,5 +188,5 @@ MR_TEST(boundary_parameter) {
     CHECK(!mr_multipart_boundary(mr_strn(NULL, 0), &got));
 }
 
-MR_TEST_MAIN(CASE(every_row_in_every_split), CASE(caps), CASE(handler_error_stops),
-             CASE(boundary_parameter))
+MR_TEST_MAIN(CASE(every_row_in_every_split), CASE(caps), CASE(returns_in_data_do_not_cut_it),
+             CASE(handler_error_stops), CASE(boundary_parameter))
