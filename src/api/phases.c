@@ -226,13 +226,19 @@ static void meter(struct mr_call *c) {
     fail(c, &e);
 }
 
+void mr_call_finish(struct mr_call *c, const struct mr_err *e) {
+    if (e)
+        fail(c, e);
+    meter(c);
+    mr_req_finish(c->req);
+}
+
 static void run_on_pool(void *arg) {
     struct mr_call *c = arg;
     struct mr_err e;
     c->on_loop = false;
-    run_handler(c, &e);
-    meter(c);
-    mr_req_finish(c->req);
+    if (run_handler(c, &e) != MR_CALL_LATER)
+        mr_call_finish(c, NULL);
 }
 
 static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
@@ -253,7 +259,10 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
     }
     if (c->row->quick && !c->core->metering_sync) {
         c->on_loop = true;
-        if (run_handler(c, &e) != MR_CALL_POOL) {
+        rc = run_handler(c, &e);
+        if (rc == MR_CALL_LATER)
+            return MR_HTTP_LATER;
+        if (rc != MR_CALL_POOL) {
             meter(c);
             return MR_HTTP_DONE;
         }
