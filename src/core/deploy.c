@@ -40,14 +40,14 @@ struct job {
     /* set by intake */
     struct mr_dep_program program;
     struct mr_str metadata, framework;
-    struct mr_instance *instance;
+    struct mr_loaded *loaded;  /* a hold, until the registry takes it */
     struct mr_dep_state state; /* after the second transaction */
 };
 
 static void job_unref(struct job *j) {
     if (atomic_fetch_sub(&j->refs, 1) != 1)
         return;
-    mr_instance_unref(j->instance);
+    mr_programs_drop(&j->d->programs, j->loaded);
     mr_registry_entry_free(j->spare);
     mr_arena_release(&j->intake_arena);
     mr_arena_release(&j->arena);
@@ -379,7 +379,7 @@ static void finish(struct job *j) {
     struct mr_err err;
     j->program.version = j->dep.version;
     if (!j->rc)
-        j->rc = mr_program_load(d, &j->program, &j->dep.config, &j->instance, &j->err);
+        j->rc = mr_program_load(d, &j->program, &j->dep.config, &j->loaded, &j->err);
     if (j->rc && !j->metadata.p)
         j->metadata = j->dep.metadata;
     if (j->rc)
@@ -393,10 +393,10 @@ static void finish(struct job *j) {
         }
     }
     if (!j->rc) {
-        struct mr_instance *serves = usable(j) ? j->instance : NULL;
+        struct mr_loaded *serves = usable(j) ? j->loaded : NULL;
         mr_registry_set(d, j->entry, &j->state, serves);
         if (serves)
-            j->instance = NULL;
+            j->loaded = NULL;
     }
 }
 

@@ -514,7 +514,7 @@ int mr_versions_rollback(struct mr_deployments *d, struct mr_id account, struct 
         return rc;
     struct mr_dep *dep = mr_registry_find(d, id);
     if (dep && v.previous != version) {
-        struct mr_instance *fresh = NULL;
+        struct mr_loaded *fresh = NULL;
         /* Failing to load now is not failing to roll back: the next request loads it or says why.
          */
         if (mr_program_load(d, &v.state.program, &v.state.config, &fresh, NULL))

@@ -2,44 +2,43 @@
 #ifndef MR_CORE_DEPLOYMENTS_PRIV_H
 #define MR_CORE_DEPLOYMENTS_PRIV_H
 
-#include "core/deployments.h"
+#include "core/programs.h"
 #include "io/pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #define MR_DEP_SHARDS 64u
-
-/* What serves, or served, under one version; immutable but for the loaded instance. */
-struct mr_dep_program {
-    uint32_t version;
-    enum mr_engine_kind kind;
-    struct mr_blob_name blob;
-};
 
 /* What the registry holds for a deployment, as one transaction left its rows. `seq` grows in the
  * order of the transactions: whoever arrives late with an older state is ignored. */
 struct mr_dep_state {
-    uint64_t seq;
     bool deleted;
     bool serving; /* program is set */
     struct mr_dep_program program;
+    uint64_t seq;
     struct mr_dep_config config;
 };
 
 /* A registry entry. Lives until the registry is freed: deletion only marks it, so that pointers
- * found under a shard lock stay good. */
+ * found under a shard lock stay good. Ordered so that a prediction touches the first two cache
+ * lines only; entries are aligned to them. */
 struct mr_dep {
     struct mr_dep *next; /* in its bucket */
     struct mr_id id, account;
-    struct mr_dep *preload; /* next one that start-up loads */
-    pthread_mutex_t lock;   /* guards what follows */
-    struct mr_dep_state now;
-    struct mr_instance *instance; /* of now.program; NULL: not in memory */
+    struct mr_instance *instance; /* loaded's; guarded by lock, as all below */
     int64_t used_ns;
-    int64_t error_tokens_ns;   /* prediction.error budget: next moment one is due */
+    int64_t error_tokens_ns; /* prediction.error budget: next moment one is due */
+    pthread_mutex_t lock;    /* at byte 64 */
+    struct mr_dep_state now;
+    struct mr_loaded *loaded;  /* a hold on now.program; NULL: not in memory */
+    struct mr_dep *preload;    /* next one that start-up loads */
     pthread_mutex_t load_lock; /* one loader at a time */
 };
+_Static_assert(offsetof(struct mr_dep, lock) == 64 && sizeof(pthread_mutex_t) <= 40 &&
+                   offsetof(struct mr_dep, now.program.kind) <= 128,
+               "what a prediction touches");
 
 struct mr_dep_shard {
     pthread_rwlock_t lock;
@@ -59,7 +58,10 @@ struct mr_deployments {
     bool stopping;
     struct mr_dep *preload; /* kept loaded by min_instances; loaded after the start */
     atomic_bool closing;
-    atomic_uint_least64_t loaded, loaded_bytes, loads, evictions, intakes, intake_failures;
+    struct mr_programs programs;
+    pthread_mutex_t sweep_lock;
+    uint64_t sweeps; /* under sweep_lock */
+    atomic_uint_least64_t loads, evictions, intakes, intake_failures;
 };
 
 /* registry.c */
@@ -71,17 +73,21 @@ struct mr_dep *mr_registry_entry_new(void);
 void mr_registry_entry_free(struct mr_dep *dep);
 void mr_registry_add(struct mr_deployments *d, struct mr_dep *dep, struct mr_id id,
                      struct mr_id account);
-/* Switches to the state of a committed transaction. `instance` (NULL: load on demand) was loaded
- * for it and is taken over; one that no longer serves is unreferenced. */
+/* Switches to the state of a committed transaction. `loaded` (NULL: load on demand) is a hold on
+ * its program and is taken over; one on what no longer serves is given back. */
 void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_state *s,
-                     struct mr_instance *instance);
+                     struct mr_loaded *loaded);
 /* Loads what serves again under its present limits; nothing happens when it is not in memory. */
 int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
 /* Loads what serves when it is not in memory; ret_loaded (may be NULL): this call did it. */
 int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loaded,
                      struct mr_err *e);
+/* The janitor's pass: unloads what is idle at now_ns (mr_mono_ns), then what the cache is over its
+ * size by. */
+void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns);
+/* mr_programs_hold on this store. */
 int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
-                    const struct mr_dep_config *config, struct mr_instance **ret, struct mr_err *e);
+                    const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e);
 
 /* deployments_sql.c: statements shared by reads and writes */
 /* Joined as d (deployments) and v (its current, else newest version). */

@@ -1,14 +1,12 @@
 /* The in-memory side of deployments: id -> what serves, loading, idle models leaving. */
 #include "base/alloc.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "core/deployments_priv.h"
-
-#include <unistd.h>
 
 #define FIRST_BUCKETS    64u
 #define JANITOR_PERIOD_S 5
 #define SWEEP_BATCH      64u
+#define CACHE_LINE       64u
 #define ERROR_EVENT_NS   1000000000ll /* at most one prediction.error a second and deployment */
 
 static struct mr_dep_shard *shard_of(struct mr_deployments *d, struct mr_id id) {
@@ -49,9 +47,10 @@ static void grow(struct mr_dep_shard *s) {
 }
 
 struct mr_dep *mr_registry_entry_new(void) {
-    struct mr_dep *dep = mr_calloc(1, sizeof *dep);
+    struct mr_dep *dep = mr_aligned(CACHE_LINE, sizeof *dep);
     if (!dep)
         return NULL;
+    memset(dep, 0, sizeof *dep);
     pthread_mutex_init(&dep->lock, NULL);
     pthread_mutex_init(&dep->load_lock, NULL);
     return dep;
@@ -60,7 +59,6 @@ struct mr_dep *mr_registry_entry_new(void) {
 void mr_registry_entry_free(struct mr_dep *dep) {
     if (!dep)
         return;
-    mr_instance_unref(dep->instance);
     pthread_mutex_destroy(&dep->lock);
     pthread_mutex_destroy(&dep->load_lock);
     mr_free(dep);
@@ -81,77 +79,53 @@ void mr_registry_add(struct mr_deployments *d, struct mr_dep *dep, struct mr_id 
     pthread_rwlock_unlock(&s->lock);
 }
 
-static void account_bytes(struct mr_deployments *d, struct mr_instance *i, int sign) {
-    if (!i)
-        return;
-    uint64_t bytes = mr_instance_memory(i);
-    if (sign > 0) {
-        atomic_fetch_add(&d->loaded, 1);
-        atomic_fetch_add(&d->loaded_bytes, bytes);
-    } else {
-        atomic_fetch_sub(&d->loaded, 1);
-        atomic_fetch_sub(&d->loaded_bytes, bytes);
-    }
-}
-
-/* Under dep->lock: sets the instance and returns the old one for the caller to unreference. */
-static struct mr_instance *swap(struct mr_deployments *d, struct mr_dep *dep,
-                                struct mr_instance *instance) {
-    struct mr_instance *old = dep->instance;
-    account_bytes(d, old, -1);
-    account_bytes(d, instance, 1);
-    dep->instance = instance;
+/* Under dep->lock: sets what is loaded and returns the old hold, for the caller to drop when it has
+ * left the lock. */
+static struct mr_loaded *swap(struct mr_dep *dep, struct mr_loaded *loaded) {
+    struct mr_loaded *old = dep->loaded;
+    dep->loaded = loaded;
+    dep->instance = loaded ? loaded->instance : NULL;
     dep->used_ns = mr_mono_ns();
     return old;
 }
 
 void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct mr_dep_state *s,
-                     struct mr_instance *instance) {
-    struct mr_instance *old = instance; /* too late: not needed */
+                     struct mr_loaded *loaded) {
+    struct mr_loaded *old = loaded; /* too late: not needed */
     pthread_mutex_lock(&dep->lock);
     if (s->seq > dep->now.seq) {
         bool same =
             s->serving && dep->now.serving && s->program.version == dep->now.program.version;
         dep->now = *s;
-        if (instance || !same)
-            old = swap(d, dep, instance);
+        old = NULL;
+        if (loaded || !same)
+            old = swap(dep, loaded);
     }
     pthread_mutex_unlock(&dep->lock);
-    mr_instance_unref(old);
+    mr_programs_drop(&d->programs, old);
 }
 
 int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
-                    const struct mr_dep_config *config, struct mr_instance **ret,
-                    struct mr_err *e) {
-    struct mr_model_spec spec = {.kind = p->kind,
-                                 .memory_limit = (uint64_t)config->memory_mb << 20,
-                                 .timeout_ms = config->timeout_s * 1000};
-    MR_AUTO_CLOSE int fd = -1;
-    uint64_t size;
-    int rc = mr_blob_open(d->c.blobs, &p->blob, &fd, &size, e);
-    if (rc == MR_ENOTFOUND)
-        return mr_fail(e, MR_EINTERNAL, "the model's file is missing from the store");
-    if (rc)
-        return rc;
-    return mr_instance_load(&spec, fd, ret, e);
+                    const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e) {
+    return mr_programs_hold(&d->programs, d->c.blobs, p, config, ret, e);
 }
 
 /* Under load_lock. */
 static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
-    struct mr_instance *fresh;
+    struct mr_loaded *fresh;
     pthread_mutex_lock(&dep->lock);
     struct mr_dep_state s = dep->now;
     pthread_mutex_unlock(&dep->lock);
     int rc = mr_program_load(d, &s.program, &s.config, &fresh, e);
     if (rc)
         return rc;
-    struct mr_instance *old = fresh;
+    struct mr_loaded *old = fresh;
     pthread_mutex_lock(&dep->lock);
     /* What changed meanwhile brings its own instance, or the next request loads it. */
     if (dep->now.seq == s.seq && dep->now.serving)
-        old = swap(d, dep, fresh);
+        old = swap(dep, fresh);
     pthread_mutex_unlock(&dep->lock);
-    mr_instance_unref(old);
+    mr_programs_drop(&d->programs, old);
     atomic_fetch_add(&d->loads, 1);
     return 0;
 }
@@ -241,59 +215,91 @@ bool mr_dep_error_due(struct mr_deployments *d, struct mr_id id) {
 
 /* --- idle models leave ------------------------------------------------------------------- */
 
-struct sweep {
-    int64_t idle_before_ns; /* unload what was last used before */
-    int64_t oldest_ns;      /* found: the least recently used that may leave */
-    struct mr_dep *oldest;
-};
+/* A program stays while one of its deployments is in use: that the others let go would free
+ * nothing. So a sweep notes each program's latest use first, and then its holders leave together.
+ */
+static void note_use(struct mr_deployments *d, const struct mr_dep *dep) {
+    struct mr_loaded *l = dep->loaded;
+    if (l->sweep != d->sweeps) {
+        l->sweep = d->sweeps;
+        l->used_ns = 0;
+        l->kept = false;
+    }
+    if (dep->used_ns > l->used_ns)
+        l->used_ns = dep->used_ns;
+    l->kept |= dep->now.config.min_instances > 0;
+}
+
+/* The oldest use of a program that may leave; INT64_MAX: none may. */
+static int64_t note_all(struct mr_deployments *d) {
+    d->sweeps++;
+    for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
+        struct mr_dep_shard *s = &d->shard[i];
+        pthread_rwlock_rdlock(&s->lock);
+        for (size_t b = 0; b < s->n_bucket; b++)
+            for (struct mr_dep *dep = s->bucket[b]; dep; dep = dep->next) {
+                pthread_mutex_lock(&dep->lock);
+                if (dep->loaded)
+                    note_use(d, dep);
+                pthread_mutex_unlock(&dep->lock);
+            }
+        pthread_rwlock_unlock(&s->lock);
+    }
+    return mr_programs_oldest(&d->programs, d->sweeps);
+}
+
+/* A program loaded or taken by another deployment since the notes counts as in use. */
+static bool may_leave(const struct mr_deployments *d, const struct mr_dep *dep, int64_t before_ns) {
+    const struct mr_loaded *l = dep->loaded;
+    return l && l->sweep == d->sweeps && !l->kept && l->used_ns < before_ns &&
+           dep->used_ns < before_ns && dep->now.config.min_instances == 0;
+}
 
 /* True when more may leave than one pass takes. What leaves is freed outside the lock, which the
  * database's writer waits for: ending a worker process can take a while. */
-static bool sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, struct sweep *w) {
-    struct mr_instance *gone[SWEEP_BATCH];
+static bool sweep_shard(struct mr_deployments *d, struct mr_dep_shard *s, int64_t before_ns) {
+    struct mr_loaded *gone[SWEEP_BATCH];
     size_t n = 0;
     bool more = false;
     pthread_rwlock_rdlock(&s->lock);
     for (size_t i = 0; i < s->n_bucket; i++)
         for (struct mr_dep *dep = s->bucket[i]; dep; dep = dep->next) {
             pthread_mutex_lock(&dep->lock);
-            if (dep->instance && dep->now.config.min_instances == 0) {
-                if (dep->used_ns < w->idle_before_ns) {
-                    more |= n == SWEEP_BATCH;
-                    if (n < SWEEP_BATCH) {
-                        gone[n++] = swap(d, dep, NULL);
-                        atomic_fetch_add(&d->evictions, 1);
-                    }
-                } else if (!w->oldest || dep->used_ns < w->oldest_ns) {
-                    w->oldest = dep;
-                    w->oldest_ns = dep->used_ns;
-                }
+            if (may_leave(d, dep, before_ns)) {
+                more |= n == SWEEP_BATCH;
+                if (n < SWEEP_BATCH)
+                    gone[n++] = swap(dep, NULL);
             }
             pthread_mutex_unlock(&dep->lock);
         }
     pthread_rwlock_unlock(&s->lock);
     for (size_t i = 0; i < n; i++)
-        mr_instance_unref(gone[i]);
+        if (mr_programs_drop(&d->programs, gone[i]))
+            atomic_fetch_add(&d->evictions, 1);
     return more;
 }
 
-static void sweep_all(struct mr_deployments *d, struct sweep *w) {
+static void sweep_all(struct mr_deployments *d, int64_t before_ns) {
     for (unsigned i = 0; i < MR_DEP_SHARDS; i++)
-        while (sweep_shard(d, &d->shard[i], w))
+        while (sweep_shard(d, &d->shard[i], before_ns))
             ;
 }
 
-static void sweep(struct mr_deployments *d) {
-    struct sweep w = {.idle_before_ns = mr_mono_ns() - d->c.idle_unload_s * 1000000000ll};
-    sweep_all(d, &w);
-    /* Over the cache's size: raise the bar until enough has left. */
-    for (int rounds = 0;
-         rounds < 64 && w.oldest && atomic_load(&d->loaded_bytes) > d->c.model_cache_max;
-         rounds++) {
-        int64_t span = mr_mono_ns() - w.oldest_ns;
-        w = (struct sweep){.idle_before_ns = w.oldest_ns + 1 + span / 16};
-        sweep_all(d, &w);
+void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns) {
+    pthread_mutex_lock(&d->sweep_lock);
+    int64_t oldest = note_all(d), bar = now_ns - d->c.idle_unload_s * 1000000000ll;
+    if (oldest < bar) {
+        sweep_all(d, bar);
+        oldest = note_all(d);
     }
+    /* Over the cache's size: raise the bar until enough has left. */
+    for (int rounds = 0; rounds < 64 && oldest != INT64_MAX &&
+                         atomic_load(&d->programs.loaded_bytes) > d->c.model_cache_max;
+         rounds++) {
+        sweep_all(d, oldest + 1 + (now_ns > oldest ? (now_ns - oldest) / 16 : 0));
+        oldest = note_all(d);
+    }
+    pthread_mutex_unlock(&d->sweep_lock);
 }
 
 static void *janitor(void *arg) {
@@ -307,7 +313,7 @@ static void *janitor(void *arg) {
         if (d->stopping)
             break;
         pthread_mutex_unlock(&d->stop_lock);
-        sweep(d);
+        mr_registry_sweep(d, mr_mono_ns());
         pthread_mutex_lock(&d->stop_lock);
     }
     pthread_mutex_unlock(&d->stop_lock);
@@ -316,7 +322,11 @@ static void *janitor(void *arg) {
 
 int mr_registry_init(struct mr_deployments *d, struct mr_err *e) {
     pthread_mutex_init(&d->stop_lock, NULL);
+    pthread_mutex_init(&d->sweep_lock, NULL);
     pthread_cond_init(&d->stop_cond, NULL);
+    int rc = mr_programs_init(&d->programs, e);
+    if (rc)
+        return rc;
     for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
         struct mr_dep_shard *s = &d->shard[i];
         pthread_rwlock_init(&s->lock, NULL);
@@ -344,18 +354,21 @@ void mr_registry_release(struct mr_deployments *d) {
         for (size_t b = 0; s->bucket && b < s->n_bucket; b++)
             for (struct mr_dep *dep = s->bucket[b], *next; dep; dep = next) {
                 next = dep->next;
+                mr_programs_drop(&d->programs, dep->loaded);
                 mr_registry_entry_free(dep);
             }
         mr_free(s->bucket);
         pthread_rwlock_destroy(&s->lock);
     }
+    mr_programs_release(&d->programs);
     pthread_cond_destroy(&d->stop_cond);
     pthread_mutex_destroy(&d->stop_lock);
+    pthread_mutex_destroy(&d->sweep_lock);
 }
 
 void mr_deployments_stats(struct mr_deployments *d, struct mr_deployments_stats *ret) {
-    *ret = (struct mr_deployments_stats){.loaded = atomic_load(&d->loaded),
-                                         .loaded_bytes = atomic_load(&d->loaded_bytes),
+    *ret = (struct mr_deployments_stats){.loaded = atomic_load(&d->programs.loaded),
+                                         .loaded_bytes = atomic_load(&d->programs.loaded_bytes),
                                          .loads = atomic_load(&d->loads),
                                          .evictions = atomic_load(&d->evictions),
                                          .intakes = atomic_load(&d->intakes),

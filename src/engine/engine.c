@@ -49,6 +49,14 @@ uint64_t mr_instance_memory(const struct mr_instance *i) {
     return mr_model_info(i->model)->memory;
 }
 
+int mr_instance_fits(const struct mr_instance *i, uint64_t limit, struct mr_err *e) {
+    uint64_t bytes = mr_instance_memory(i);
+    if (!limit || bytes <= limit)
+        return 0;
+    return mr_fail(e, MR_ETOOBIG, "the model needs %.1f MB, over its limit of %.1f MB",
+                   (double)bytes / 1e6, (double)limit / 1e6);
+}
+
 bool mr_instance_is_quick(const struct mr_instance *i, size_t rows) {
     /* An ONNX run waits for another process, which a loop thread must not. */
     return i->kind == MR_ENGINE_NATIVE &&

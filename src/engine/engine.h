@@ -27,6 +27,8 @@ int mr_instance_load(const struct mr_model_spec *spec, int fd, struct mr_instanc
 struct mr_instance *mr_instance_ref(struct mr_instance *i);
 void mr_instance_unref(struct mr_instance *i); /* NULL is fine */
 uint64_t mr_instance_memory(const struct mr_instance *i);
+/* MR_ETOOBIG with both figures when it needs more than `limit` bytes (0 = none). */
+int mr_instance_fits(const struct mr_instance *i, uint64_t limit, struct mr_err *e);
 /* True when a run over `rows` rows is expected to take under ~100 us and may stay on a loop
  * thread. */
 bool mr_instance_is_quick(const struct mr_instance *i, size_t rows);

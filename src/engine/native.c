@@ -15,9 +15,9 @@ int mr_native_load(struct mr_instance *i, int fd, const struct mr_model_spec *sp
     if (r)
         return r;
     const struct mr_model_info *info = mr_model_info(i->model);
-    if (spec->memory_limit && info->memory > spec->memory_limit)
-        return mr_fail(e, MR_ETOOBIG, "the model needs %.1f MB, over its limit of %.1f MB",
-                       (double)info->memory / 1e6, (double)spec->memory_limit / 1e6);
+    r = mr_instance_fits(i, spec->memory_limit, e);
+    if (r)
+        return r;
     i->shape.info = info;
     r = mr_names_init(&i->shape.names, info->feature_names, info->n_features, e);
     if (!r)
