@@ -69,17 +69,22 @@ static int read_secret(const char *path, char *out, size_t cap, size_t *ret_n, s
     return 0;
 }
 
-/* Writes a secret file durably; never over an existing one. */
+/* Writes a secret file durably, whole or not at all, never over an existing one: a file that a kill
+ * or a power cut left half written would lock everybody out. */
 static int write_secret(const char *path, struct mr_str s, struct mr_err *e) {
-    MR_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return mr_fail_errno(e, path);
-    if (write(fd, s.p, s.n) != (ssize_t)s.n || fsync(fd)) {
-        int rc = mr_fail_errno(e, path);
-        unlink(path);
-        return rc;
-    }
-    return 0;
+    char tmp[4104], dir[4096];
+    snprintf(tmp, sizeof tmp, "%s.new", path);
+    snprintf(dir, sizeof dir, "%s", path);
+    *strrchr(dir, '/') = 0;
+    unlink(tmp); /* of an earlier start that was cut off */
+    MR_AUTO_CLOSE int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    MR_AUTO_CLOSE int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+    if (fd < 0 || folder < 0 || write(fd, s.p, s.n) != (ssize_t)s.n || fsync(fd) ||
+        link(tmp, path) || fsync(folder))
+        rc = mr_fail_errno(e, path);
+    unlink(tmp);
+    return rc;
 }
 
 static int load_jwt_key(struct mr_accounts *a, const char *dir, struct mr_err *e) {
