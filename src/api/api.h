@@ -41,8 +41,8 @@ struct mr_field {
 
 struct mr_api;
 struct mr_call;
-/* 0: the reply is set. MR_CALL_POOL: run me again on a pool thread (only when `c->on_loop`). Negative:
- * an error code, rendered by the family. */
+/* 0: the reply is set. MR_CALL_POOL: run me again on a pool thread (only when `c->on_loop`).
+ * Negative: an error code, rendered by the family. */
 typedef int mr_handler_fn(struct mr_call *c, struct mr_err *e);
 #define MR_CALL_POOL  1
 #define MR_CALL_LATER 2 /* the handler answers with mr_call_finish, from any thread */
@@ -134,8 +134,8 @@ void mr_call_error_details(struct mr_call *c, struct mr_str json_members);
 const struct mr_value *mr_call_value(const struct mr_call *c, const char *name);
 struct mr_str mr_call_str(const struct mr_call *c, const char *name); /* p == NULL: absent */
 int64_t mr_call_i64(const struct mr_call *c, const char *name, int64_t otherwise);
-/* Ends a call whose handler returned MR_CALL_LATER, exactly once: the reply is set, or `e` says what
- * failed and the family renders it. The call may be gone when it returns. */
+/* Ends a call whose handler returned MR_CALL_LATER, exactly once: the reply is set, or `e` says
+ * what failed and the family renders it. The call may be gone when it returns. */
 void mr_call_finish(struct mr_call *c, const struct mr_err *e_or_null);
 /* Sends the buffer as application/json (takes its memory). */
 int mr_call_json(struct mr_call *c, int status, struct mr_buf *b, struct mr_err *e);

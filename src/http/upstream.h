@@ -16,8 +16,7 @@ struct mr_upstream_config {
     unsigned conns_per_host; /* 0 = 256 */
     unsigned in_flight_max;  /* 0 = 10,000; beyond: MR_EUNAVAIL */
 };
-int mr_upstream_new(const struct mr_upstream_config *c, struct mr_upstream **ret,
-                    struct mr_err *e);
+int mr_upstream_new(const struct mr_upstream_config *c, struct mr_upstream **ret, struct mr_err *e);
 /* Requests under way end with MR_ECANCELLED. */
 void mr_upstream_free(struct mr_upstream *u);
 
@@ -26,15 +25,15 @@ struct mr_upstream_header {
     struct mr_str value;
 };
 struct mr_upstream_reply {
-    int rc;     /* 0: an HTTP status came back whole. MR_ETIMEOUT, MR_EIO, MR_ETOOBIG,
-                 * MR_ECANCELLED */
-    int status; /* 0 when none came */
-    bool sent;  /* the request may have reached the server: a retry may run it twice */
+    int rc;             /* 0: an HTTP status came back whole. MR_ETIMEOUT, MR_EIO, MR_ETOOBIG,
+                         * MR_ECANCELLED */
+    int status;         /* 0 when none came */
+    bool sent;          /* the request may have reached the server: a retry may run it twice */
     struct mr_str body; /* what was collected; with on_data: empty on success, the error body (at
                          * most 64 KiB) when status >= 400 */
-    int64_t retry_after_ms; /* Retry-After or retry-after-ms; -1 = none */
-    char request_id[128];   /* the upstream's x-request-id, or "" */
-    char err[256];          /* what failed, for the log; no secrets */
+    int64_t retry_after_ms;          /* Retry-After or retry-after-ms; -1 = none */
+    char request_id[128];            /* the upstream's x-request-id, or "" */
+    char err[256];                   /* what failed, for the log; no secrets */
     int64_t total_ns, first_byte_ns; /* since the request began; 0 = none */
 };
 struct mr_upstream_request {

@@ -23,11 +23,11 @@ struct mr_provider {
     unsigned queue_max;       /* 0 = 4096; beyond: MR_EUNAVAIL with Retry-After */
 };
 struct mr_gateway_config {
-    struct mr_upstream *upstream; /* borrowed */
+    struct mr_upstream *upstream;        /* borrowed */
     const struct mr_provider *providers; /* copied */
     size_t n_providers;
-    int deadline_ms; /* whole request with retries; 0 = 30,000 */
-    int retries;     /* -1 = 2 */
+    int deadline_ms;  /* whole request with retries; 0 = 30,000 */
+    int retries;      /* -1 = 2 */
     size_t reply_max; /* 0 = 8 MiB */
     const struct mr_log *log;
 };
@@ -59,8 +59,8 @@ struct mr_chat_request {
 struct mr_chat_result {
     int rc; /* 0; MR_EUNAVAIL (queue, breaker), MR_ETIMEOUT, MR_EPREDICT (upstream failed),
              * MR_EINVAL (the provider refused the request), MR_ELIMIT (its rate limit or quota) */
-    struct mr_err err; /* the provider's own reason, its name in front */
-    const struct mr_provider *provider; /* who answered, or failed last */
+    struct mr_err err;                        /* the provider's own reason, its name in front */
+    const struct mr_provider *provider;       /* who answered, or failed last */
     struct mr_str text, model, finish_reason; /* valid during the call */
     struct mr_chat_usage usage; /* present false: nothing was billed for sure, see `billed` */
     bool billed;                /* tokens were or may have been used: settle, do not release */

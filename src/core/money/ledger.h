@@ -165,8 +165,7 @@ enum mr_report_by { MR_BY_TOTAL, MR_BY_DAY, MR_BY_MODEL, MR_BY_END_USER };
 /* Lines in a currency each (USD first); refunds and disputes count negative in income. By day: days
  * of the account's zone, empty ones left out. */
 int mr_report(struct mr_ledger *l, const struct mr_report_query *q, enum mr_report_by by,
-              struct mr_arena *arena, struct mr_report_line **ret, size_t *ret_n,
-              struct mr_err *e);
+              struct mr_arena *arena, struct mr_report_line **ret, size_t *ret_n, struct mr_err *e);
 
 struct mr_charge {
     int64_t id;

@@ -29,9 +29,9 @@ enum mr_price_tier { MR_TIER_STANDARD, MR_TIER_BATCH, MR_TIER_FLEX, MR_TIER_PRIO
 struct mr_price {
     struct mr_str provider, model; /* what the row is of, after aliases */
     struct mr_str version;
-    int64_t from_us;                             /* valid from */
-    int64_t input, cached, cache_write, output;  /* nano-dollars a million tokens */
-    int64_t long_over;                           /* prompts above this many tokens; 0 = no tier */
+    int64_t from_us;                            /* valid from */
+    int64_t input, cached, cache_write, output; /* nano-dollars a million tokens */
+    int64_t long_over;                          /* prompts above this many tokens; 0 = no tier */
     int64_t long_input, long_cached, long_cache_write, long_output;
     int64_t max_input, max_output; /* tokens; 0 = unknown */
     int64_t retires_us;            /* 0 = no date */

@@ -1,5 +1,6 @@
 /* Time zones by IANA name, from the system's TZif files (RFC 8536) and their POSIX footer, so that
- * days, weeks and months begin when they do on the operator's wall clock. Thread-safe after open. */
+ * days, weeks and months begin when they do on the operator's wall clock. Thread-safe after open.
+ */
 #ifndef MR_CORE_MONEY_ZONE_H
 #define MR_CORE_MONEY_ZONE_H
 

@@ -34,7 +34,7 @@ struct mr_task {
     enum mr_task_status status;
     struct mr_str provider, model, input, output, error, end_user; /* end_user.p NULL: none */
     int64_t tokens, cost_nano;
-    int64_t charge; /* for explain; 0 = none */
+    int64_t charge;                   /* for explain; 0 = none */
     int64_t created_us, completed_us; /* 0 = not yet */
 };
 
@@ -43,7 +43,7 @@ struct mr_task_request {
     struct mr_str provider; /* p NULL: "openai" */
     struct mr_str model;    /* p NULL: the provider's default */
     struct mr_str prompt;
-    struct mr_str end_user; /* p NULL: none */
+    struct mr_str end_user;        /* p NULL: none */
     struct mr_str idempotency_key; /* p NULL: none */
     uint8_t body_hash[32];         /* SHA-256 of the request body, with an idempotency key */
     int64_t max_tokens;            /* 0 = the server's */

@@ -44,10 +44,10 @@ int mr_provider_reply(struct mr_str body, struct mr_arena *arena, struct mr_chat
                       struct mr_err *e);
 
 enum mr_failure {
-    MR_FAIL_RETRY,      /* 408, 429 without quota, 5xx, 409 with x-should-retry … */
-    MR_FAIL_QUOTA,      /* insufficient_quota: never retried */
-    MR_FAIL_AUTH,       /* 401, 403: our key is wrong */
-    MR_FAIL_REQUEST,    /* the caller's: too long, bad model … */
+    MR_FAIL_RETRY,   /* 408, 429 without quota, 5xx, 409 with x-should-retry … */
+    MR_FAIL_QUOTA,   /* insufficient_quota: never retried */
+    MR_FAIL_AUTH,    /* 401, 403: our key is wrong */
+    MR_FAIL_REQUEST, /* the caller's: too long, bad model … */
 };
 /* An error status and its body in any of the known shapes, or not JSON at all. *ret_msg (arena) is
  * the provider's own reason, cut to 400 code points, never empty. */
