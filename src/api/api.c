@@ -1,21 +1,42 @@
 /* The route table over all families, and helpers for handlers. */
 #include "api/api.h"
 
-#include "api/families.h"
 #include "api/stats.h"
 #include "base/alloc.h"
 
 #define REPLY_MAX (256u << 20)
 
-int mr_api_new(struct mr_core *core, struct mr_api **ret, struct mr_err *e) {
+/* The route that an earlier family has for the same method and path. */
+static struct mr_route_ref *same_route(struct mr_api *a, const struct mr_row *row) {
+    for (size_t i = 0; i < a->n_routes; i++)
+        if (a->routes[i].method == row->method && !strcmp(a->routes[i].pattern, row->path))
+            return (struct mr_route_ref *)(uintptr_t)a->routes[i].row;
+    return NULL;
+}
+
+static void add_row(struct mr_api *a, const struct mr_family *f, const struct mr_row *row,
+                    struct mr_row_stats *stats) {
+    struct mr_route_ref *ref = &a->refs[a->n_refs++], *same = same_route(a, row);
+    *ref = (struct mr_route_ref){.family = f, .row = row, .stats = stats};
+    if (!same) {
+        a->routes[a->n_routes++] = (struct mr_http_route){row->method, row->path, ref};
+        return;
+    }
+    while (same->next)
+        same = same->next;
+    same->next = ref;
+}
+
+int mr_api_new(struct mr_core *core, const struct mr_family *const *families, struct mr_api **ret,
+               struct mr_err *e) {
     struct mr_api *a = mr_calloc(1, sizeof *a);
     if (!a)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     a->core = core;
-    a->families = mr_families;
+    a->families = families;
     size_t n = 0;
-    for (size_t f = 0; mr_families[f]; f++)
-        n += *mr_families[f]->n_rows;
+    for (size_t f = 0; families[f]; f++)
+        n += *families[f]->n_rows;
     a->routes = mr_calloc(n, sizeof *a->routes);
     a->refs = mr_calloc(n, sizeof *a->refs);
     struct mr_row_stats *stats = mr_calloc(n, sizeof *stats);
@@ -24,24 +45,33 @@ int mr_api_new(struct mr_core *core, struct mr_api **ret, struct mr_err *e) {
         mr_api_free(a);
         return mr_fail(e, MR_ENOMEM, "out of memory");
     }
-    for (size_t f = 0; mr_families[f]; f++)
-        for (size_t i = 0; i < *mr_families[f]->n_rows; i++) {
-            const struct mr_row *row = &mr_families[f]->rows[i];
-            size_t at = a->n_routes++;
-            a->refs[at].family = mr_families[f];
-            a->refs[at].row = row;
-            a->refs[at].stats = &stats[at];
-            a->routes[at] = (struct mr_http_route){row->method, row->path, &a->refs[at]};
-        }
+    a->stats = stats;
+    for (size_t f = 0; families[f]; f++)
+        for (size_t i = 0; i < *families[f]->n_rows; i++)
+            add_row(a, families[f], &families[f]->rows[i], &stats[a->n_refs]);
     *ret = a;
     return 0;
+}
+
+int mr_api_pin(struct mr_api *a, size_t listener, struct mr_str family, struct mr_err *e) {
+    char names[200] = "";
+    size_t n = 0;
+    for (size_t f = 0; a->families[f]; f++) {
+        if (mr_str_is(family, a->families[f]->name) && listener < MR_LIST_MAX) {
+            a->pinned[listener] = a->families[f];
+            return 0;
+        }
+        int k = snprintf(names + n, sizeof names - n, "%s%s", f ? ", " : "", a->families[f]->name);
+        n += k > 0 && n + (size_t)k < sizeof names ? (size_t)k : 0;
+    }
+    return mr_fail_field(e, MR_EFIELD, "listen", "listen: there is no family '%.*s'; there are: %s",
+                         (int)(family.n > 60 ? 60 : family.n), family.p, names);
 }
 
 void mr_api_free(struct mr_api *a) {
     if (!a)
         return;
-    if (a->refs && a->n_routes)
-        mr_free(a->refs[0].stats);
+    mr_free(a->stats);
     mr_free(a->refs);
     mr_free(a->routes);
     mr_free(a);
@@ -100,9 +130,16 @@ struct mr_str mr_call_base_url(struct mr_call *c) {
     if (c->core->public_url.p)
         return c->core->public_url;
     struct mr_str host = mr_req_header(c->req, "host");
+    bool https = c->req->tls;
+    if (c->req->via_proxy) {
+        struct mr_caller who;
+        mr_caller_read(c->req, &who);
+        host = who.host;
+        https = who.https;
+    }
     if (!host_ok(host))
         host = MR_LIT("localhost");
-    char *p = mr_arena_fmt(c->req->arena, "%s://%.*s", c->req->tls ? "https" : "http", (int)host.n,
-                           host.p);
+    char *p =
+        mr_arena_fmt(c->req->arena, "%s://%.*s", https ? "https" : "http", (int)host.n, host.p);
     return mr_str(p);
 }

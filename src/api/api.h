@@ -4,6 +4,7 @@
 #ifndef MR_API_API_H
 #define MR_API_API_H
 
+#include "api/edge.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/core.h"
@@ -79,6 +80,10 @@ struct mr_family {
     /* Sets the reply for an error: status and wire shape. `status` 0 = from e->code. */
     void (*render_error)(struct mr_api *api, struct mr_req *r, int status, const struct mr_err *e);
     struct mr_rate_rule limits[MR_RATE_N];
+    /* Paths below these ("/api/task") that no route serves get this family's error shape; NULL
+     * ends them, NULL for none. The longest one wins; without any, the first family answers. */
+    const char *const *prefixes;
+    bool keyless_owner; /* see mr_keyless_owner: its seed has no authentication */
 };
 
 #define MR_MAX_FIELDS 16
@@ -111,18 +116,29 @@ struct mr_call {
 
 struct mr_api {
     struct mr_core *core;
-    const struct mr_family *const *families; /* NULL-terminated */
+    const struct mr_family *const *families;     /* NULL-terminated */
+    struct mr_edge edge;                         /* zero: nothing is trusted or allowed */
+    const struct mr_family *pinned[MR_LIST_MAX]; /* by listener; NULL: all families */
     struct mr_http_route *routes;
     struct mr_route_ref {
         const struct mr_family *family;
         const struct mr_row *row;
-        struct mr_row_stats *stats; /* one a route, see stats.h */
+        struct mr_row_stats *stats; /* one a row, see stats.h */
+        struct mr_route_ref *next;  /* the same method and path in another family, or NULL */
     } * refs;
-    size_t n_routes;
+    size_t n_routes, n_refs;
+    struct mr_row_stats *stats; /* n_refs of them */
 };
 
-/* Builds the route table over all families; the core is borrowed. */
-int mr_api_new(struct mr_core *core, struct mr_api **ret, struct mr_err *e);
+/* Builds the route table over the families (NULL-terminated, usually mr_families); the core is
+ * borrowed. Where two families have the same method and path ("GET /"), the one named first serves
+ * it, except on a listener that is pinned to the other. */
+int mr_api_new(struct mr_core *core, const struct mr_family *const *families, struct mr_api **ret,
+               struct mr_err *e);
+/* Pins a listener (0: the first mr_http_listen call) to a family: rows that several families have
+ * are that family's there, and so is the shape of errors that no row explains. Before the server
+ * starts. MR_EFIELD for an unknown name, listing those that there are. */
+int mr_api_pin(struct mr_api *a, size_t listener, struct mr_str family, struct mr_err *e);
 void mr_api_free(struct mr_api *a);
 struct mr_http_app mr_api_app(struct mr_api *a);
 

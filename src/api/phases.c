@@ -2,6 +2,7 @@
  * log. Driven by the row; handlers hold no policy. */
 #include "api/access_log.h"
 #include "api/api.h"
+#include "api/cors.h"
 #include "api/form.h"
 #include "api/stats.h"
 #include "api/validate.h"
@@ -10,8 +11,40 @@
 
 #include <stdlib.h>
 
-static const struct mr_route_ref *ref_of(const struct mr_req *r) {
-    return r->route ? r->route->row : NULL;
+static const struct mr_family *pinned_to(const struct mr_api *a, const struct mr_req *r) {
+    return r->listener < MR_LIST_MAX ? a->pinned[r->listener] : NULL;
+}
+
+/* The row that serves the request: of families that share a path, the listener's own. */
+static const struct mr_route_ref *ref_of(const struct mr_api *a, const struct mr_req *r) {
+    const struct mr_route_ref *ref = r->route ? r->route->row : NULL;
+    if (!ref || !ref->next)
+        return ref;
+    const struct mr_family *pin = pinned_to(a, r);
+    for (const struct mr_route_ref *k = ref; k && pin; k = k->next)
+        if (k->family == pin)
+            return k;
+    return ref;
+}
+
+/* Whose words a request gets that no row serves: the listener's, else its path's, else the first
+ * family's. */
+static const struct mr_family *family_of(const struct mr_api *a, const struct mr_req *r) {
+    const struct mr_family *best = pinned_to(a, r);
+    if (best)
+        return best;
+    best = a->families[0];
+    size_t longest = 0;
+    for (size_t f = 0; a->families[f]; f++)
+        for (const char *const *p = a->families[f]->prefixes; p && *p; p++) {
+            struct mr_str prefix = mr_str(*p);
+            if (prefix.n > longest && mr_str_starts(r->path, prefix) &&
+                (r->path.n == prefix.n || r->path.p[prefix.n] == '/')) {
+                best = a->families[f];
+                longest = prefix.n;
+            }
+        }
+    return best;
 }
 
 static void fail(struct mr_call *c, const struct mr_err *e) {
@@ -33,6 +66,14 @@ static int authenticate(struct mr_call *c, struct mr_err *e) {
     if (c->row->auth == MR_AUTH_NONE)
         return 0;
     struct mr_str token = bearer(c->req);
+    if (!token.p && c->family->keyless_owner) {
+        struct mr_caller from;
+        mr_caller_read(c->req, &from);
+        if (mr_keyless_owner(&c->api->edge, &from, true)) {
+            mr_accounts_operator(c->core->accounts, &c->who);
+            return 0;
+        }
+    }
     if (!token.p) {
         if (c->row->auth == MR_AUTH_OPTIONAL)
             return 0;
@@ -124,19 +165,24 @@ static int prepare_body(struct mr_call *c, struct mr_err *e) {
 
 static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
     struct mr_api *a = ctx;
-    const struct mr_route_ref *ref = ref_of(r);
+    const struct mr_route_ref *ref = ref_of(a, r);
     struct mr_err e;
     struct mr_call *c = ref ? mr_arena_zalloc(r->arena, sizeof *c) : NULL;
+    mr_edge_client(&a->edge, r);
+    mr_cors_headers(&a->edge, r);
     if (!c) {
-        unrouted_limits(a, r, a->families[0]);
-        a->families[0]->render_error(a, r, ref ? 503 : 404, NULL);
+        const struct mr_family *f = ref ? ref->family : family_of(a, r);
+        unrouted_limits(a, r, f);
+        f->render_error(a, r, ref ? 503 : 404, NULL);
         return MR_HTTP_DONE;
     }
     *c = (struct mr_call){
         .api = a, .core = a->core, .req = r, .family = ref->family, .row = ref->row};
     c->who.key_budget_nanousd = -1;
     r->app = c;
-    int rc = authenticate(c, &e);
+    int rc = mr_cors_check(&a->edge, r, &e);
+    if (!rc)
+        rc = authenticate(c, &e);
     int limited = 0;
     struct mr_err le;
     limited = limit(c, &le);
@@ -281,7 +327,7 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
 static void on_log(void *ctx, struct mr_req *r) {
     struct mr_api *a = ctx;
     struct mr_call *c = r->app;
-    const struct mr_route_ref *ref = ref_of(r);
+    const struct mr_route_ref *ref = ref_of(a, r);
     int64_t end = r->sent_ns ? r->sent_ns : r->handled_ns;
     if (ref)
         mr_stats_add(ref->stats, r->status, end > r->start_ns ? end - r->start_ns : 0, r->body_len,
@@ -293,11 +339,16 @@ static void on_log(void *ctx, struct mr_req *r) {
 
 static void render_error(void *ctx, struct mr_req *r, int status, const char *detail) {
     struct mr_api *a = ctx;
-    const struct mr_route_ref *ref = ref_of(r);
-    const struct mr_family *f = ref ? ref->family : a->families[0];
+    const struct mr_route_ref *ref = ref_of(a, r);
+    const struct mr_family *f = ref ? ref->family : family_of(a, r);
     struct mr_err e = {0};
-    if (!r->app)
+    if (!r->app) {
+        mr_edge_client(&a->edge, r);
+        mr_cors_headers(&a->edge, r);
+        if (mr_cors_preflight(&a->edge, r))
+            return;
         unrouted_limits(a, r, f);
+    }
     if (detail)
         mr_fail(&e, 0, "%s", detail);
     f->render_error(a, r, status, &e);

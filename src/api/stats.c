@@ -51,7 +51,7 @@ static void counter(struct mr_buf *b, const char *name, const char *help, uint64
 
 static void render_requests(struct mr_api *a, struct mr_buf *b) {
     head(b, "millrace_http_requests_total", "counter", "Requests by route and status class.");
-    for (size_t i = 0; i < a->n_routes; i++)
+    for (size_t i = 0; i < a->n_refs; i++)
         for (int cls = 0; cls < 6; cls++) {
             uint64_t n = get(&a->refs[i].stats->by_class[cls]);
             if (n)
@@ -68,7 +68,7 @@ static void render_requests(struct mr_api *a, struct mr_buf *b) {
 static void render_durations(struct mr_api *a, struct mr_buf *b) {
     static const char name[] = "millrace_http_request_duration_seconds";
     head(b, name, "histogram", "From the first byte of the request to the last of the reply.");
-    for (size_t i = 0; i < a->n_routes; i++) {
+    for (size_t i = 0; i < a->n_refs; i++) {
         struct mr_row_stats *s = a->refs[i].stats;
         char labels[400];
         uint64_t cumulated = 0;

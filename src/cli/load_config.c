@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SETTINGS_MAX 256
+
 extern char **environ;
 
 static void help(const char *verb) {
@@ -23,7 +25,7 @@ static void help(const char *verb) {
 }
 
 /* "--log-format=json" or "--log-format" "json" -> key and value. */
-static int flag(int argc, char **argv, int *i, struct mr_config *c, bool *listen_fresh,
+static int flag(int argc, char **argv, int *i, struct mr_config *c, bool seen[SETTINGS_MAX],
                 struct mr_err *e) {
     char key[64];
     struct mr_str rest = mr_str(argv[*i] + 2);
@@ -32,16 +34,21 @@ static int flag(int argc, char **argv, int *i, struct mr_config *c, bool *listen
         return mr_fail(e, MR_EFIELD, "unknown option %s", argv[*i]);
     for (size_t k = 0; k < name.n; k++)
         key[k] = name.p[k] == '-' ? '_' : name.p[k];
+    struct mr_str k = mr_strn(key, name.n);
+    const struct mr_setting *s = mr_config_find(k);
+    bool last = *i + 1 >= argc;
+    if (!rest.p && s && s->kind == MR_SET_BOOL && (last || !strncmp(argv[*i + 1], "--", 2)))
+        rest = MR_LIT("true"); /* a switch */
     if (!rest.p) {
-        if (*i + 1 >= argc)
+        if (last)
             return mr_fail(e, MR_EFIELD, "%s needs a value", argv[*i]);
         rest = mr_str(argv[++*i]);
     }
-    struct mr_str k = mr_strn(key, name.n);
     bool fresh = true;
-    if (mr_str_is(k, "listen")) {
-        fresh = *listen_fresh;
-        *listen_fresh = false;
+    if (s) { /* the first flag of a list replaces what file and environment said, others add */
+        bool *mine = &seen[(s - mr_settings) % SETTINGS_MAX];
+        fresh = !*mine;
+        *mine = true;
     }
     return mr_config_set(c, k, rest, fresh, e);
 }
@@ -49,7 +56,7 @@ static int flag(int argc, char **argv, int *i, struct mr_config *c, bool *listen
 int mr_cli_load_config(int argc, char **argv, const char *verb, struct mr_config *c,
                        int *ret_exit) {
     const char *file = getenv("MILLRACE_CONFIG");
-    bool listen_fresh = true;
+    bool seen[SETTINGS_MAX] = {false};
     struct mr_err e = {0};
     int rc = 0;
     mr_config_defaults(c);
@@ -72,7 +79,7 @@ int mr_cli_load_config(int argc, char **argv, const char *verb, struct mr_config
         if (!strcmp(argv[i], "--config"))
             i++;
         else if (!strncmp(argv[i], "--", 2))
-            rc = flag(argc, argv, &i, c, &listen_fresh, &e);
+            rc = flag(argc, argv, &i, c, seen, &e);
         else
             rc = mr_fail(&e, MR_EFIELD, "unexpected argument '%s'", argv[i]);
     }

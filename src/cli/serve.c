@@ -1,6 +1,7 @@
 /* Wiring: settings -> parts -> server; SIGTERM drains. */
 #include "api/access_log.h"
 #include "api/api.h"
+#include "api/families.h"
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "core/core.h"
@@ -22,7 +23,7 @@ struct server {
     struct mr_core core;
     struct mr_api *api;
     char self[4096];
-    char addr[MR_LISTEN_MAX][80]; /* as bound, with the real port */
+    char addr[MR_LIST_MAX][80]; /* as bound, with the real port */
     int lock_fd;
 };
 
@@ -67,8 +68,8 @@ static int lock_data_dir(struct server *s, struct mr_err *e) {
 }
 
 static bool loopback_only(const struct mr_config *c) {
-    for (int64_t i = 0; i < c->n_listen; i++) {
-        struct mr_str a = mr_str(c->listen[i]);
+    for (size_t i = 0; i < c->listen.n; i++) {
+        struct mr_str a = mr_str(c->listen.item[i]);
         if (!mr_str_starts(a, MR_LIT("127.")) && !mr_str_starts(a, MR_LIT("[::1]")) &&
             !mr_str_starts(a, MR_LIT("localhost:")))
             return false;
@@ -124,10 +125,15 @@ static int open_core(struct server *s, struct mr_err *e) {
 }
 
 static int listen_all(struct server *s, struct mr_err *e) {
-    for (int64_t i = 0; i < s->cfg.n_listen; i++) {
-        const char *text = s->cfg.listen[i];
+    for (size_t i = 0; i < s->cfg.listen.n; i++) {
+        char text[128];
+        struct mr_str family = mr_str(s->cfg.listen.item[i]);
+        struct mr_str addr = mr_str_cut(&family, '=');
         uint16_t port;
+        snprintf(text, sizeof text, "%.*s", (int)(addr.n > 120 ? 120 : addr.n), addr.p);
         int rc = mr_http_listen(s->core.http, text, &port, e);
+        if (!rc && family.p)
+            rc = mr_api_pin(s->api, i, family, e);
         if (rc)
             return rc;
         const char *colon = strrchr(text, ':');
@@ -139,7 +145,9 @@ static int listen_all(struct server *s, struct mr_err *e) {
 
 static int open_http(struct server *s, struct mr_err *e) {
     const struct mr_config *c = &s->cfg;
-    int rc = mr_api_new(&s->core, &s->api, e);
+    int rc = mr_api_new(&s->core, mr_families, &s->api, e);
+    if (!rc)
+        rc = mr_edge_init(&s->api->edge, c, e);
     if (rc)
         return rc;
     struct mr_http_config hc = {.threads = (unsigned)c->threads,
@@ -172,8 +180,15 @@ static void greet(const struct server *s) {
     /* Keys and addresses go to standard output, once; the log never sees a secret. */
     printf("millrace " MR_VERSION " serves on %s://%s  (data in %s)\n", scheme, s->addr[0],
            s->cfg.data_dir);
-    for (int64_t i = 1; i < s->cfg.n_listen; i++)
-        printf("                also on %s://%s\n", scheme, s->addr[i]);
+    for (size_t i = 1; i < s->cfg.listen.n; i++) {
+        const char *family = strchr(s->cfg.listen.item[i], '=');
+        printf("                also on %s://%s%s%s\n", scheme, s->addr[i], family ? " for " : "",
+               family ? family + 1 : "");
+    }
+    if (s->cfg.open)
+        printf(
+            "WARNING:        --open: whoever reaches these addresses acts as the owner without a "
+            "key\n");
     printf("API key:        %.*s\n", (int)key.n, key.p);
     printf("Documentation:  %s://%s/docs\n", scheme, s->addr[0]);
     printf("Dashboard:      %s://%s/dashboard\n", scheme, s->addr[0]);
@@ -273,6 +288,9 @@ int mr_cli_serve(int argc, char **argv) {
     else {
         greet(&s);
         mr_log_msg(&s.core.log, MR_LOG_INFO, "start", "serving on %s", s.addr[0]);
+        if (s.cfg.open)
+            mr_log_msg(&s.core.log, MR_LOG_WARN, "open",
+                       "--open: requests without a key act as the owner, from any address");
         wait_for_signal();
         mr_log_msg(&s.core.log, MR_LOG_INFO, "stop", "draining");
         mr_http_drain(s.core.http);

@@ -175,6 +175,15 @@ struct mr_str mr_accounts_owner_key(const struct mr_accounts *a) {
     return mr_str(a->owner_key);
 }
 
+void mr_accounts_operator(const struct mr_accounts *a, struct mr_principal *ret) {
+    *ret = (struct mr_principal){.authenticated = true,
+                                 .operator_ = true,
+                                 .scopes = MR_SCOPE_ALL,
+                                 .account = a->operator_account,
+                                 .key_budget_nanousd = -1,
+                                 .expires_us = INT64_MAX};
+}
+
 int64_t mr_accounts_owner_created(const struct mr_accounts *a) {
     return a->operator_created_us;
 }

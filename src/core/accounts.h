@@ -52,6 +52,9 @@ int mr_accounts_token(struct mr_accounts *a, const struct mr_user *u, struct mr_
 int mr_accounts_authenticate(struct mr_accounts *a, struct mr_str token, struct mr_principal *ret,
                              struct mr_err *e);
 
+/* The operator's account itself, as its owner key is: what a keyless request acts as. */
+void mr_accounts_operator(const struct mr_accounts *a, struct mr_principal *ret);
+
 struct mr_api_key {
     struct mr_id id;
     struct mr_str name, prefix;

@@ -16,15 +16,21 @@
     { k, MR_SET_INT, offsetof(struct mr_config, field), d, lo, hi, NULL, 0, h }
 #define BOOL(k, field, d, h)                                                                       \
     { k, MR_SET_BOOL, offsetof(struct mr_config, field), d, 0, 0, NULL, 0, h }
+#define LIST(k, field, d, h)                                                                       \
+    { k, MR_SET_LIST, offsetof(struct mr_config, field), d, 0, 0, NULL, false, h }
 #define NUM(k, field, d, h)                                                                        \
     { k, MR_SET_NUM, offsetof(struct mr_config, field), d, 0, 1e9, NULL, 0, h }
 
 const struct mr_setting mr_settings[] = {
     STR("data_dir", data_dir, "data", NULL, "folder of the database, models and keys"),
-    {"listen", MR_SET_LIST, offsetof(struct mr_config, listen), "127.0.0.1:8080", 0, 0, NULL, false,
-     "address:port to serve on; repeatable"},
+    LIST("listen", listen, "127.0.0.1:8080", "address:port[=family] to serve on; repeatable"),
     STR("tls_cert", tls_cert, "", NULL, "certificate chain (PEM)"),
     STR("tls_key", tls_key, "", NULL, "private key (PEM)"),
+    LIST("trusted_proxies", trusted_proxies, "",
+         "address or CIDR of a proxy whose X-Forwarded-* headers count; repeatable"),
+    LIST("cors_origin", cors_origin, "", "origin whose pages may call this server; repeatable"),
+    BOOL("open", open, "false",
+         "DANGER: keyless families take every request without a key as the owner's"),
     STR("public_url", public_url, "", NULL, "base URL in replies; default: the request's Host"),
     {"owner_key", MR_SET_STR, offsetof(struct mr_config, owner_key), "", 0, 0, NULL, true,
      "the operator's API key; default: made at the first start"},
@@ -100,6 +106,13 @@ static const struct mr_setting *find(struct mr_str key, struct mr_err *e) {
     return NULL;
 }
 
+const struct mr_setting *mr_config_find(struct mr_str key) {
+    for (const struct mr_setting *s = mr_settings; s->key; s++)
+        if (mr_str_is(key, s->key))
+            return s;
+    return NULL;
+}
+
 static bool choice_ok(const char *choices, struct mr_str v) {
     struct mr_str rest = mr_str(choices);
     while (rest.p)
@@ -131,19 +144,26 @@ static int set_str(const struct mr_setting *s, char **out, struct mr_str v, stru
     return 0;
 }
 
-static int add_listen(struct mr_config *c, const struct mr_setting *s, struct mr_str v, bool fresh,
-                      struct mr_err *e) {
-    if (fresh) {
-        while (c->n_listen > 0) {
-            mr_free(c->listen[--c->n_listen]);
-            c->listen[c->n_listen] = NULL;
-        }
+static void clear_list(struct mr_strings *l) {
+    while (l->n > 0) {
+        mr_free(l->item[--l->n]);
+        l->item[l->n] = NULL;
     }
-    if (c->n_listen == MR_LISTEN_MAX)
-        return mr_fail_field(e, MR_EFIELD, s->key, "at most %d listeners", MR_LISTEN_MAX);
-    int rc = set_str(s, &c->listen[c->n_listen], v, e);
+}
+
+/* An empty value empties the list. */
+static int add_item(struct mr_strings *l, const struct mr_setting *s, struct mr_str v, bool fresh,
+                    struct mr_err *e) {
+    if (fresh)
+        clear_list(l);
+    if (!v.n)
+        return 0;
+    if (l->n == MR_LIST_MAX)
+        return mr_fail_field(e, MR_EFIELD, s->key, "%s takes at most %d values", s->key,
+                             MR_LIST_MAX);
+    int rc = set_str(s, &l->item[l->n], v, e);
     if (!rc)
-        c->n_listen++;
+        l->n++;
     return rc;
 }
 
@@ -159,7 +179,7 @@ int mr_config_set(struct mr_config *c, struct mr_str key, struct mr_str value, b
     case MR_SET_BOOL:
         return set_bool(s, at(c, s), value, e);
     case MR_SET_LIST:
-        return add_listen(c, s, value, fresh, e);
+        return add_item(at(c, s), s, value, fresh, e);
     case MR_SET_INT:
         if (!mr_str_i64(value, (int64_t)s->min, (int64_t)s->max, at(c, s)))
             return mr_fail_field(e, MR_EFIELD, s->key,
@@ -183,11 +203,12 @@ void mr_config_defaults(struct mr_config *c) {
 }
 
 void mr_config_release(struct mr_config *c) {
-    for (const struct mr_setting *s = mr_settings; s->key; s++)
+    for (const struct mr_setting *s = mr_settings; s->key; s++) {
         if (s->kind == MR_SET_STR)
             mr_free(*(char **)at(c, s));
-    while (c->n_listen > 0)
-        mr_free(c->listen[--c->n_listen]);
+        else if (s->kind == MR_SET_LIST)
+            clear_list(at(c, s));
+    }
     *c = (struct mr_config){0};
 }
 
@@ -312,7 +333,8 @@ int mr_config_env(struct mr_config *c, char **env, struct mr_err *e) {
         int rc = 0;
         bool fresh = true;
         struct mr_str key = mr_strn(lower, name.n);
-        if (mr_str_is(key, "listen")) {
+        const struct mr_setting *s = find(key, &le);
+        if (s && s->kind == MR_SET_LIST) {
             while (value.p && !rc) {
                 rc = mr_config_set(c, key, mr_str_trim(mr_str_cut(&value, ',')), fresh, &le);
                 fresh = false;
@@ -344,10 +366,10 @@ static void print_value(const struct mr_config *c, const struct mr_setting *s, s
         break;
     case MR_SET_LIST:
         mr_buf_char(out, '[');
-        for (int64_t i = 0; i < c->n_listen; i++) {
+        for (size_t i = 0; i < ((const struct mr_strings *)v)->n; i++) {
             if (i)
                 mr_buf_cstr(out, ", ");
-            mr_buf_json(out, mr_str(c->listen[i]));
+            mr_buf_json(out, mr_str(((const struct mr_strings *)v)->item[i]));
         }
         mr_buf_char(out, ']');
         break;

@@ -10,14 +10,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MR_LISTEN_MAX 8
+#define MR_LIST_MAX 16
+
+/* The values of a repeatable setting. */
+struct mr_strings {
+    char *item[MR_LIST_MAX];
+    size_t n;
+};
 
 struct mr_config {
     char *data_dir;
-    char *listen[MR_LISTEN_MAX];
-    int64_t n_listen;
+    struct mr_strings listen; /* "ADDRESS:PORT" or "ADDRESS:PORT=FAMILY" */
     char *tls_cert, *tls_key;
     char *public_url;
+    struct mr_strings trusted_proxies; /* addresses or CIDR blocks */
+    struct mr_strings cors_origin;     /* "https://host[:port]" */
+    bool open;                         /* keyless requests act as the owner from anywhere */
     char *owner_key;
     int64_t threads, pool_threads;
     char *log_format, *log_level; /* auto | json | text; debug … error */
@@ -44,6 +52,8 @@ struct mr_setting {
     const char *help;
 };
 extern const struct mr_setting mr_settings[]; /* key NULL ends it */
+/* The setting of that key, or NULL. */
+const struct mr_setting *mr_config_find(struct mr_str key);
 
 void mr_config_defaults(struct mr_config *c);
 void mr_config_release(struct mr_config *c);

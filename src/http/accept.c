@@ -116,6 +116,7 @@ struct handoff {
     struct hloop *to;
     int fd;
     bool loopback_listener, counted, peer_loopback;
+    uint16_t listener;
     uint16_t port;
     unsigned char key[17];
     char peer[INET6_ADDRSTRLEN];
@@ -142,6 +143,7 @@ static void adopt(const struct handoff *h) {
     c->peer_loopback = h->peer_loopback;
     c->listener_loopback = h->loopback_listener;
     c->local_port = h->port;
+    c->listener = h->listener;
     memcpy(c->addr_key, h->key, sizeof c->addr_key);
     memcpy(c->peer, h->peer, sizeof c->peer);
     set_deadline(c);
@@ -213,8 +215,11 @@ static struct hloop *least_loaded(struct hloop *l) {
 
 static void take(struct acceptor *a, int fd, const struct sockaddr_storage *sa) {
     struct hloop *l = a->l;
-    struct handoff h = {
-        .fd = fd, .to = l, .loopback_listener = a->lis->loopback, .port = a->lis->port};
+    struct handoff h = {.fd = fd,
+                        .to = l,
+                        .loopback_listener = a->lis->loopback,
+                        .port = a->lis->port,
+                        .listener = (uint16_t)(a->lis - l->s->listeners)};
     int one = 1;
     address(sa, &h);
     if (!admit(l, &h)) {

@@ -62,9 +62,12 @@ void fill_basics(struct exchange *x) {
     r->listener_loopback = c->listener_loopback;
     r->tls = c->tls != NULL;
     r->local_port = c->local_port;
+    r->listener = c->listener;
     r->body_max = c->l->s->cfg.limits.body_max;
     r->sink = (struct mr_body_sink){NULL, NULL};
     r->app = NULL;
+    r->via_proxy = false;
+    r->allow = 0;
     r->status = 0;
     r->reply_len = 0;
     r->handled_ns = r->sent_ns = 0;
@@ -174,6 +177,7 @@ static void find_route(struct exchange *x) {
     mr_router_find(x->c->l->s->router, x->r.method, x->r.path, &m);
     if (!m.route && m.allow) {
         char allow[64];
+        x->r.allow = m.allow;
         mr_allow_text(m.allow, allow, sizeof allow);
         mr_req_set_header(&x->r, "Allow", mr_str(allow));
         render_error(x, 405, "This path does not serve this method.");

@@ -82,6 +82,7 @@ struct mr_req {
     struct mr_str path;                /* raw path, double slashes collapsed, not decoded */
     struct mr_str query;               /* raw, without '?' */
     const struct mr_http_route *route; /* NULL: none */
+    uint32_t allow; /* of an unserved method (405): a bit per enum mr_method that the path has */
     uint32_t n_param;
     struct mr_str param_name[8], param[8]; /* decoded */
     struct mr_str body;                    /* buffered body */
@@ -92,11 +93,13 @@ struct mr_req {
     char peer[INET6_ADDRSTRLEN];
     bool peer_loopback, listener_loopback, tls;
     uint16_t local_port;
-    int64_t start_ns; /* monotonic, first byte of the head */
+    uint16_t listener; /* which mr_http_listen call, from 0 */
+    int64_t start_ns;  /* monotonic, first byte of the head */
     /* set by on_head */
     size_t body_max;          /* bytes; default from the server's config */
     struct mr_body_sink sink; /* write != NULL: stream instead of buffering */
     void *app;                /* the application's own state, e.g. account and parsed fields */
+    bool via_proxy;           /* `peer` is the word of a proxy that the application trusts */
     /* the reply, set through the functions below; readable in on_log */
     int status;
     uint64_t reply_len; /* body bytes */
@@ -107,6 +110,9 @@ struct mr_req {
 
 /* Header by lower-case name; p == NULL when absent. The first one when repeated. */
 struct mr_str mr_req_header(const struct mr_req *r, const char *lower_name);
+/* All headers in order: start with *at = 0; false at the end. Names in lower case. */
+bool mr_req_header_next(const struct mr_req *r, uint32_t *at, struct mr_str *ret_name,
+                        struct mr_str *ret_value);
 /* Query parameter, decoded into the arena; p == NULL when absent, p == "" when empty. */
 struct mr_str mr_req_query(struct mr_req *r, const char *name);
 struct mr_str mr_req_param(const struct mr_req *r, const char *name);

@@ -93,7 +93,7 @@ struct conn {
     bool queued;  /* `again` is posted */
     bool counted; /* in the per-address table */
     bool peer_loopback, listener_loopback;
-    uint16_t local_port;
+    uint16_t local_port, listener;
     unsigned char addr_key[17]; /* family and address or /64 prefix */
     char peer[INET6_ADDRSTRLEN];
     struct mr_timer timer;

@@ -20,6 +20,19 @@ struct mr_str mr_req_header(const struct mr_req *r, const char *lower_name) {
     return mr_strn(v->n ? base + v->at : "", v->n);
 }
 
+bool mr_req_header_next(const struct mr_req *r, uint32_t *at, struct mr_str *ret_name,
+                        struct mr_str *ret_value) {
+    const struct exchange *x = ex_of(r);
+    if (!x->head_done || *at >= x->parse.n_headers)
+        return false;
+    const char *base = x->rx + x->msg;
+    const struct mr_hspan *n = &x->parse.headers[*at].name, *v = &x->parse.headers[*at].value;
+    *ret_name = mr_strn(base + n->at, n->n);
+    *ret_value = mr_strn(v->n ? base + v->at : "", v->n);
+    ++*at;
+    return true;
+}
+
 static bool same_name(struct mr_req *r, struct mr_str raw, struct mr_str name) {
     if (!memchr(raw.p, '%', raw.n) && !memchr(raw.p, '+', raw.n))
         return mr_str_eq(raw, name);
