@@ -20,6 +20,10 @@ static void help(const char *verb) {
         flag[i] = 0;
         printf("  --%-24s %s%s%s\n", flag, s->help, *s->def ? "; default " : "", s->def);
     }
+    printf(
+        "  --provider.NAME.KEY VALUE  a model provider: base_url, model, key, key_env, key_file,\n"
+        "                             dialect, fallback, concurrency; openai and mistral are "
+        "there\n");
     printf("\nEach is also MILLRACE_<NAME> in the environment and a key of millrace.toml;\n"
            "flags win over the environment, the environment over the file.\n");
 }
@@ -27,7 +31,7 @@ static void help(const char *verb) {
 /* "--log-format=json" or "--log-format" "json" -> key and value. */
 static int flag(int argc, char **argv, int *i, struct mr_config *c, bool seen[SETTINGS_MAX],
                 struct mr_err *e) {
-    char key[64];
+    char key[96];
     struct mr_str rest = mr_str(argv[*i] + 2);
     struct mr_str name = mr_str_cut(&rest, '=');
     if (name.n >= sizeof key)
@@ -83,6 +87,8 @@ int mr_cli_load_config(int argc, char **argv, const char *verb, struct mr_config
         else
             rc = mr_fail(&e, MR_EFIELD, "unexpected argument '%s'", argv[i]);
     }
+    if (!rc)
+        rc = mr_config_finish(c, environ, &e);
     if (!rc)
         return 0;
     fprintf(stderr, "millrace: %s\n", e.msg);

@@ -13,5 +13,7 @@ int mr_cli_local_config(struct mr_config *c, const char *file, struct mr_err *e)
         file = "millrace.toml";
     if (file)
         rc = mr_config_file(c, file, e);
-    return rc ? rc : mr_config_env(c, environ, e);
+    if (!rc)
+        rc = mr_config_env(c, environ, e);
+    return rc ? rc : mr_config_finish(c, environ, e);
 }

@@ -1,25 +1,24 @@
 #include "core/config.h"
 
 #include "base/alloc.h"
-#include "base/cleanup.h"
 #include "base/num.h"
+#include "core/config_priv.h"
 
-#include <fcntl.h>
 #include <stddef.h>
-#include <sys/stat.h>
-
-#define FILE_MAX_BYTES (1u << 20)
 
 #define STR(k, field, d, ch, h)                                                                    \
-    { k, MR_SET_STR, offsetof(struct mr_config, field), d, 0, 0, ch, 0, h }
+    { k, MR_SET_STR, offsetof(struct mr_config, field), d, 0, 0, ch, 0, h, NULL }
+/* A secret with a name of its own in the environment; NULL: none. */
+#define SECRET(k, field, en, h)                                                                    \
+    { k, MR_SET_STR, offsetof(struct mr_config, field), "", 0, 0, NULL, 1, h, en }
 #define INT(k, field, d, lo, hi, h)                                                                \
-    { k, MR_SET_INT, offsetof(struct mr_config, field), d, lo, hi, NULL, 0, h }
+    { k, MR_SET_INT, offsetof(struct mr_config, field), d, lo, hi, NULL, 0, h, NULL }
 #define BOOL(k, field, d, h)                                                                       \
-    { k, MR_SET_BOOL, offsetof(struct mr_config, field), d, 0, 0, NULL, 0, h }
+    { k, MR_SET_BOOL, offsetof(struct mr_config, field), d, 0, 0, NULL, 0, h, NULL }
 #define LIST(k, field, d, h)                                                                       \
-    { k, MR_SET_LIST, offsetof(struct mr_config, field), d, 0, 0, NULL, false, h }
+    { k, MR_SET_LIST, offsetof(struct mr_config, field), d, 0, 0, NULL, false, h, NULL }
 #define NUM(k, field, d, h)                                                                        \
-    { k, MR_SET_NUM, offsetof(struct mr_config, field), d, 0, 1e9, NULL, 0, h }
+    { k, MR_SET_NUM, offsetof(struct mr_config, field), d, 0, 1e9, NULL, 0, h, NULL }
 
 const struct mr_setting mr_settings[] = {
     STR("data_dir", data_dir, "data", NULL, "folder of the database, models and keys"),
@@ -32,8 +31,8 @@ const struct mr_setting mr_settings[] = {
     BOOL("open", open, "false",
          "DANGER: keyless families take every request without a key as the owner's"),
     STR("public_url", public_url, "", NULL, "base URL in replies; default: the request's Host"),
-    {"owner_key", MR_SET_STR, offsetof(struct mr_config, owner_key), "", 0, 0, NULL, true,
-     "the operator's API key; default: made at the first start"},
+    SECRET("owner_key", owner_key, NULL,
+           "the operator's API key; default: made at the first start"),
     INT("threads", threads, "0", 0, 256, "event loops; 0 = one a CPU"),
     INT("pool_threads", pool_threads, "8", 1, 256, "threads for work that may block"),
     STR("log_format", log_format, "auto", "auto|json|text", "auto: text on a terminal, else json"),
@@ -56,18 +55,20 @@ const struct mr_setting mr_settings[] = {
     NUM("price_compute_hour", price_compute_hour, "0.05", "USD an hour of model run time"),
     NUM("price_storage_gb_month", price_storage_gb_month, "0.10", "USD a GB of models and month"),
     NUM("price_network_gb", price_network_gb, "0.09", "USD a GB in and out"),
-    {NULL, MR_SET_STR, 0, NULL, 0, 0, NULL, false, NULL},
+    STR("timezone", timezone, "UTC", NULL, "where days and months begin: an IANA zone"),
+    STR("prices_dir", prices_dir, "", NULL, "folder of price files over the built-in ones"),
+    INT("task_deadline_ms", task_deadline_ms, "30000", 100, 3600000, "a task, with its retries"),
+    INT("task_retries", task_retries, "2", 0, 5, "further attempts after a provider's failure"),
+    INT("max_output_tokens", max_output_tokens, "4096", 1, 1 << 24,
+        "longest answer that a task asks for and reserves budget for"),
+    {NULL, MR_SET_STR, 0, NULL, 0, 0, NULL, false, NULL, NULL},
 };
-
-/* Names under MILLRACE_ that are not settings. */
-static const char *const other_env[] = {"URL",    "KEY", "CACHE",          "TEST_OUT",
-                                        "CONFIG", "ORT", "OWNER_KEY_FILE", NULL};
 
 static void *at(struct mr_config *c, const struct mr_setting *s) {
     return (char *)c + s->offset;
 }
 
-static size_t distance(struct mr_str a, const char *b) {
+size_t mr_config_distance(struct mr_str a, const char *b) {
     size_t n = strlen(b), row[128];
     if (a.n > 100 || n > 100)
         return 1000;
@@ -93,7 +94,7 @@ static const struct mr_setting *find(struct mr_str key, struct mr_err *e) {
     const struct mr_setting *nearest = mr_settings;
     size_t best = 1000;
     for (const struct mr_setting *s = mr_settings; s->key; s++) {
-        size_t d = distance(key, s->key);
+        size_t d = mr_config_distance(key, s->key);
         if (!d)
             return s;
         if (d < best) {
@@ -169,6 +170,8 @@ static int add_item(struct mr_strings *l, const struct mr_setting *s, struct mr_
 
 int mr_config_set(struct mr_config *c, struct mr_str key, struct mr_str value, bool fresh,
                   struct mr_err *e) {
+    if (mr_str_starts(key, MR_LIT("provider.")))
+        return mr_config_provider_set(c, mr_strn(key.p + 9, key.n - 9), value, e);
     const struct mr_setting *s = find(key, e);
     if (!s)
         return MR_EFIELD;
@@ -200,6 +203,7 @@ void mr_config_defaults(struct mr_config *c) {
     *c = (struct mr_config){0};
     for (const struct mr_setting *s = mr_settings; s->key; s++)
         mr_config_set(c, mr_str(s->key), mr_str(s->def), true, NULL);
+    mr_config_provider_defaults(c);
 }
 
 void mr_config_release(struct mr_config *c) {
@@ -209,142 +213,8 @@ void mr_config_release(struct mr_config *c) {
         else if (s->kind == MR_SET_LIST)
             clear_list(at(c, s));
     }
+    mr_config_provider_release(c);
     *c = (struct mr_config){0};
-}
-
-/* --- millrace.toml ----------------------------------------------------------------------- */
-
-/* A quoted string's end, or NULL; no escapes but \" and \\ are needed for paths and keys. */
-static int unquote(struct mr_str *v, char out[1024], struct mr_str *ret, struct mr_err *e) {
-    size_t n = 0, i = 1;
-    char quote = v->p[0];
-    for (; i < v->n && v->p[i] != quote; i++) {
-        char ch = v->p[i];
-        if (ch == '\\' && quote == '"' && i + 1 < v->n)
-            ch = v->p[++i];
-        if (n == 1023)
-            return mr_fail(e, MR_ETOOBIG, "a string is longer than 1023 bytes");
-        out[n++] = ch;
-    }
-    if (i >= v->n)
-        return mr_fail(e, MR_EINVAL, "a string does not end");
-    *ret = mr_strn(out, n);
-    *v = mr_str_trim(mr_strn(v->p + i + 1, v->n - i - 1));
-    return 0;
-}
-
-static int set_array(struct mr_config *c, struct mr_str key, struct mr_str v, struct mr_err *e) {
-    char tmp[1024];
-    struct mr_str item;
-    bool fresh = true;
-    v = mr_str_trim(mr_strn(v.p + 1, v.n - 1));
-    while (v.n && v.p[0] != ']') {
-        if (v.p[0] != '"' && v.p[0] != '\'')
-            return mr_fail(e, MR_EINVAL, "an array may hold strings only");
-        int rc = unquote(&v, tmp, &item, e);
-        if (!rc)
-            rc = mr_config_set(c, key, item, fresh, e);
-        if (rc)
-            return rc;
-        fresh = false;
-        if (v.n && v.p[0] == ',')
-            v = mr_str_trim(mr_strn(v.p + 1, v.n - 1));
-    }
-    return v.n ? 0 : mr_fail(e, MR_EINVAL, "an array does not end on its line");
-}
-
-static int set_line(struct mr_config *c, const char *table, struct mr_str line, struct mr_err *e) {
-    char joined[256], tmp[1024];
-    struct mr_str value = line, text;
-    struct mr_str key = mr_str_trim(mr_str_cut(&value, '='));
-    if (!value.p)
-        return mr_fail(e, MR_EINVAL, "expected key = value");
-    int n = snprintf(joined, sizeof joined, "%s%s%.*s", table, *table ? "_" : "",
-                     (int)(key.n > 100 ? 100 : key.n), key.p);
-    key = mr_strn(joined, (size_t)n);
-    value = mr_str_trim(value);
-    if (!value.n)
-        return mr_fail(e, MR_EINVAL, "expected a value after '='");
-    if (value.p[0] == '[')
-        return set_array(c, key, value, e);
-    if (value.p[0] == '"' || value.p[0] == '\'') {
-        int rc = unquote(&value, tmp, &text, e);
-        if (rc)
-            return rc;
-        if (value.n && value.p[0] != '#')
-            return mr_fail(e, MR_EINVAL, "unexpected text after the string");
-        return mr_config_set(c, key, text, true, e);
-    }
-    return mr_config_set(c, key, mr_str_trim(mr_str_cut(&value, '#')), true, e);
-}
-
-int mr_config_file(struct mr_config *c, const char *path, struct mr_err *e) {
-    MR_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    MR_CLEANUP(mr_buf_release) struct mr_buf b;
-    mr_buf_init(&b, FILE_MAX_BYTES);
-    if (fd < 0)
-        return mr_fail_errno(e, path);
-    for (;;) {
-        char *p = mr_buf_reserve(&b, 4096);
-        ssize_t n = p ? read(fd, p, 4096) : -1;
-        if (n < 0)
-            return mr_fail(e, p ? MR_EIO : MR_ETOOBIG, "%s cannot be read", path);
-        if (!n)
-            break;
-        b.n += (size_t)n;
-    }
-    struct mr_str rest = mr_buf_view(&b);
-    char table[64] = "";
-    for (int number = 1; rest.p; number++) {
-        struct mr_str line = mr_str_cut(&rest, '\n');
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        line = mr_str_trim(line);
-        if (!line.n || line.p[0] == '#')
-            continue;
-        struct mr_err le;
-        int rc = 0;
-        if (line.p[0] == '[' && line.p[line.n - 1] == ']' && line.n < sizeof table)
-            snprintf(table, sizeof table, "%.*s", (int)line.n - 2, line.p + 1);
-        else
-            rc = set_line(c, table, line, &le);
-        if (rc)
-            return mr_fail(e, rc, "%s, line %d: %s", path, number, le.msg);
-    }
-    return 0;
-}
-
-int mr_config_env(struct mr_config *c, char **env, struct mr_err *e) {
-    for (; *env; env++) {
-        struct mr_str value = mr_str(*env);
-        if (!mr_str_starts(value, MR_LIT("MILLRACE_")))
-            continue;
-        value = mr_strn(value.p + 9, value.n - 9);
-        struct mr_str name = mr_str_cut(&value, '=');
-        char lower[64];
-        bool other = name.n >= sizeof lower || !value.p;
-        for (size_t i = 0; other_env[i] && !other; i++)
-            other = mr_str_is(name, other_env[i]);
-        if (other)
-            continue;
-        for (size_t i = 0; i < name.n; i++)
-            lower[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] + 32 : name.p[i]);
-        struct mr_err le;
-        int rc = 0;
-        bool fresh = true;
-        struct mr_str key = mr_strn(lower, name.n);
-        const struct mr_setting *s = find(key, &le);
-        if (s && s->kind == MR_SET_LIST) {
-            while (value.p && !rc) {
-                rc = mr_config_set(c, key, mr_str_trim(mr_str_cut(&value, ',')), fresh, &le);
-                fresh = false;
-            }
-        } else
-            rc = mr_config_set(c, key, value, true, &le);
-        if (rc)
-            return mr_fail(e, rc, "environment MILLRACE_%.*s: %s", (int)name.n, name.p, le.msg);
-    }
-    return 0;
 }
 
 static void print_value(const struct mr_config *c, const struct mr_setting *s, struct mr_buf *out) {
@@ -382,6 +252,7 @@ void mr_config_print(const struct mr_config *c, struct mr_buf *out) {
         print_value(c, s, out);
         mr_buf_char(out, '\n');
     }
+    mr_config_provider_print(c, out);
 }
 
 void mr_config_print_json(const struct mr_config *c, struct mr_buf *out) {
@@ -389,5 +260,6 @@ void mr_config_print_json(const struct mr_config *c, struct mr_buf *out) {
         mr_buf_fmt(out, "%s\n  \"%s\": ", s == mr_settings ? "{" : ",", s->key);
         print_value(c, s, out);
     }
+    mr_config_provider_print_json(c, out);
     mr_buf_cstr(out, "\n}\n");
 }

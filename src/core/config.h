@@ -1,5 +1,6 @@
-/* Settings: one table row each (config.c). Precedence: flags > MILLRACE_* environment >
- * millrace.toml > defaults. An unknown key is an error naming the nearest one. */
+/* Settings: one table row each (config.c), and the model providers, a table each
+ * (config_providers.c). Precedence: flags > environment > millrace.toml > defaults. An unknown key
+ * is an error naming the nearest one. */
 #ifndef MR_CORE_CONFIG_H
 #define MR_CORE_CONFIG_H
 
@@ -10,7 +11,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MR_LIST_MAX 16
+#define MR_LIST_MAX      16
+#define MR_PROVIDERS_MAX 16
+
+/* [provider.NAME]; NAME is lower case letters, digits and '_'. "openai" and "mistral" are always
+ * there. Environment: <NAME>_API_KEY (or what key_env names), the same with _FILE, <NAME>_BASE_URL,
+ * <NAME>_MODEL. Strings are never NULL. */
+struct mr_config_provider {
+    char name[32];
+    char *base_url; /* includes /v1, no trailing slash */
+    char *model;    /* default */
+    char *key, *key_env, *key_file;
+    char *dialect;  /* openai | mistral | compatible */
+    char *fallback; /* another provider, or "" */
+    int64_t concurrency;
+};
 
 /* The values of a repeatable setting. */
 struct mr_strings {
@@ -37,6 +52,10 @@ struct mr_config {
     int64_t body_min_rate, conns_max, conns_per_ip, header_max;
     int64_t token_ttl_s;
     double price_compute_hour, price_storage_gb_month, price_network_gb;
+    char *timezone, *prices_dir;
+    int64_t task_deadline_ms, task_retries, max_output_tokens;
+    struct mr_config_provider provider[MR_PROVIDERS_MAX];
+    int64_t n_provider;
 };
 
 enum mr_setting_kind { MR_SET_STR, MR_SET_INT, MR_SET_BOOL, MR_SET_NUM, MR_SET_LIST };
@@ -50,6 +69,7 @@ struct mr_setting {
     const char *choices; /* "a|b|c", or NULL */
     bool secret;
     const char *help;
+    const char *env; /* also this name in the environment, and for secrets <env>_FILE; or NULL */
 };
 extern const struct mr_setting mr_settings[]; /* key NULL ends it */
 /* The setting of that key, or NULL. */
@@ -64,8 +84,14 @@ int mr_config_set(struct mr_config *c, struct mr_str key, struct mr_str value, b
 /* key = value lines of a TOML file (strings, numbers, true/false, arrays of strings, comments, and
  * [tables] whose name is joined to the key by "_"). */
 int mr_config_file(struct mr_config *c, const char *path, struct mr_err *e);
-/* Every MILLRACE_<KEY>; other MILLRACE_ names are left alone when listed in config.c. */
+/* Every MILLRACE_<KEY>; other MILLRACE_ names are left alone when listed in config.c. Then the
+ * settings' and providers' own names (OPENAI_API_KEY …). */
 int mr_config_env(struct mr_config *c, char **env, struct mr_err *e);
+/* What hangs together: providers that need a base URL, fallbacks that exist, key files and keys of
+ * providers that flags added. Call it last. */
+int mr_config_finish(struct mr_config *c, char **env, struct mr_err *e);
+/* The variable that holds a provider's key: key_env, else "<NAME>_API_KEY". */
+void mr_config_key_variable(const struct mr_config_provider *p, char *out, size_t cap);
 /* All settings as TOML; secrets read "(set)". */
 void mr_config_print(const struct mr_config *c, struct mr_buf *out);
 /* The same as a JSON object. */
