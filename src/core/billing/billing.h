@@ -27,13 +27,17 @@ int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, 
 void mr_billing_free(struct mr_billing *b);
 
 /* The checkout page's URL. idempotency p NULL: one is made. MR_EUNAVAIL without key or price id,
- * MR_EPREDICT with Stripe's own reason. */
+ * MR_EIO with Stripe's own reason,
+ * MR_ECONFLICT while a request with the same key runs, MR_EFIELD when its body differs. */
 int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct mr_str email,
                             struct mr_str idempotency, struct mr_arena *arena,
                             struct mr_str *ret_url, struct mr_err *e);
 int mr_billing_micro(struct mr_billing *b, struct mr_id account, struct mr_str end_user,
                      struct mr_str description, struct mr_str idempotency, struct mr_arena *arena,
                      struct mr_str *ret_url, struct mr_err *e);
+/* Active subscriptions that are this account's income (trialing and past due ones included). */
+int mr_billing_subscriptions(struct mr_billing *b, struct mr_id account, int64_t *ret,
+                             struct mr_err *e);
 /* One webhook delivery: header as received, body raw. 0 when it is booked, was booked before, or is
  * of no interest. MR_EINVAL: bad, old or missing signature, or not an event. MR_EUNAVAIL: no
  * secret. */

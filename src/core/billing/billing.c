@@ -1,0 +1,79 @@
+#include "core/billing/billing.h"
+
+#include "base/alloc.h"
+#include "core/billing/internal.h"
+
+/* The strings of the configuration, for copying and freeing alike. */
+#define STRINGS(X)                                                                                 \
+    X(api_key)                                                                                     \
+    X(api_base) X(webhook_secret) X(price_id) X(success_url) X(cancel_url) X(micro_currency)
+
+void mr_billing_free(struct mr_billing *b) {
+    if (!b)
+        return;
+#define FREE(name) mr_free((void *)(uintptr_t)b->c.name);
+    STRINGS(FREE)
+#undef FREE
+    mr_free(b);
+}
+
+/* A claim of a request that an earlier process did not finish: it may be tried again. Stripe's own
+ * idempotency key keeps it from happening twice. */
+static int forget_unfinished(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct mr_stmt *s;
+    (void)arg;
+    int rc = mr_db_prepare(tx, "DELETE FROM billing_requests WHERE url = ''", &s, e);
+    return rc ? rc : mr_db_exec(s, e);
+}
+
+int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, struct mr_err *e) {
+    struct mr_billing *b = mr_calloc(1, sizeof *b);
+    bool ok = b != NULL;
+    if (ok) {
+        b->c = *c;
+#define COPY(name)                                                                                 \
+    b->c.name = c->name ? mr_strdup(c->name) : NULL;                                               \
+    ok = ok && (b->c.name || !c->name);
+        STRINGS(COPY)
+#undef COPY
+    }
+    int rc = ok ? mr_db_write(c->db, forget_unfinished, NULL, e)
+                : mr_fail(e, MR_ENOMEM, "out of memory");
+    if (rc) {
+        mr_billing_free(b);
+        return rc;
+    }
+    *ret = b;
+    return 0;
+}
+
+struct counting {
+    struct mr_id account;
+    int64_t n;
+};
+
+static int count_active(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct counting *c = arg;
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT COUNT(*) FROM stripe_subscriptions WHERE account_id = ?1 "
+                           "AND status IN ('active', 'trialing', 'past_due')",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, c->account);
+    rc = mr_db_step(s, e);
+    if (rc > 0)
+        c->n = mr_db_i64(s, 0);
+    mr_db_done(rc > 0 ? s : NULL);
+    return rc < 0 ? rc : 0;
+}
+
+int mr_billing_subscriptions(struct mr_billing *b, struct mr_id account, int64_t *ret,
+                             struct mr_err *e) {
+    struct counting c = {.account = account};
+    int rc = mr_db_read(b->c.db, count_active, &c, e);
+    if (!rc)
+        *ret = c.n;
+    return rc;
+}
