@@ -3,6 +3,7 @@
 #define MR_CORE_BILLING_INTERNAL_H
 
 #include "core/billing/billing.h"
+#include "core/money/money.h"
 
 #include <yyjson.h>
 
