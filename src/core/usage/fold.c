@@ -7,6 +7,11 @@
 
 enum { HOLE_TRIES = 20000 }; /* x 50 us: how long a pass waits for a record being written */
 
+/* Each row touched costs about the same whether it takes one record or a hundred. So a fold that
+ * took long is followed by a rest of REST times as long, during which records gather. */
+#define REST        50
+#define REST_MAX_NS 10000000000
+
 /* Takes records of one segment into the batch. False: one is still being written. */
 static bool collect(struct mr_usage *u, struct mr_segment *g) {
     struct mr_fold_batch *b = &u->batch;
@@ -110,6 +115,7 @@ static int fold_once(struct mr_usage *u, bool *ret_more, bool *ret_stuck, struct
 /* Everything recorded before the call. */
 static int fold_all(struct mr_usage *u) {
     struct mr_err e = {0};
+    int64_t t0 = mr_mono_ns();
     bool more = true, stuck = false;
     int rc = 0;
     while (rc == 0 && more) {
@@ -120,7 +126,35 @@ static int fold_all(struct mr_usage *u) {
         rc = mr_fail(&e, MR_ETIMEOUT, "a record is being written for over a second");
     if (rc)
         mr_log_msg(u->log, MR_LOG_ERROR, "usage.fold", "%s (%s)", e.msg, mr_code_name(rc));
+    int64_t end = mr_mono_ns(), rest = (end - t0) * REST;
+    pthread_mutex_lock(&u->mu);
+    u->rest_until_ns = end + (rest < REST_MAX_NS ? rest : REST_MAX_NS);
+    pthread_mutex_unlock(&u->mu);
     return rc;
+}
+
+static uint64_t unfolded(struct mr_usage *u) {
+    uint64_t n = 0;
+    for (struct mr_segment *g = NULL; (g = mr_spool_next(&u->spool, g));) {
+        uint64_t end = atomic_load_explicit(&g->next, memory_order_acquire);
+        end = end < g->capacity ? end : g->capacity;
+        n += end > g->folded ? end - g->folded : 0;
+    }
+    return n;
+}
+
+static bool resting(struct mr_usage *u) {
+    pthread_mutex_lock(&u->mu);
+    bool rest = mr_mono_ns() < u->rest_until_ns;
+    pthread_mutex_unlock(&u->mu);
+    return rest && unfolded(u) < MR_FOLD_MAX;
+}
+
+/* While folds rest, a power cut still loses no more than fold_ms. */
+static void sync_spool(struct mr_usage *u) {
+    struct mr_err e = {0};
+    if (mr_spool_sync(&u->spool, &e))
+        mr_log_msg(u->log, MR_LOG_ERROR, "usage.sync", "%s", e.msg);
 }
 
 static void prune(struct mr_usage *u) {
@@ -152,9 +186,13 @@ void *mr_fold_main(void *arg) {
         end = u->stopping;
         u->spare_wanted = false;
         pthread_mutex_unlock(&u->mu);
-        if (!end)
-            mr_spool_prepare(&u->spool, NULL); /* on failure mr_usage_record tries for itself */
-        int rc = fold_all(u);
+        /* When it fails mr_usage_record tries for itself, and folding makes room. */
+        bool short_of_room = !end && mr_spool_prepare(&u->spool, NULL);
+        int rc = 0;
+        if (list || end || short_of_room || !resting(u))
+            rc = fold_all(u);
+        else
+            sync_spool(u);
         while (list) {
             struct mr_usage_wait *w = list;
             list = w->next; /* done may free w */

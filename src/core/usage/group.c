@@ -2,6 +2,8 @@
 
 #include "base/alloc.h"
 
+#include <stdlib.h>
+
 #define MINUTE_US 60000000
 
 static uint32_t hash_of(const struct mr_id *account, const struct mr_id *deployment,
@@ -62,6 +64,15 @@ static int add(struct mr_fold_batch *b, const struct mr_id *account, const struc
     return 0;
 }
 
+/* In the order of the tables' keys, so that neighbours in a page are written together. */
+static int compare(const void *a, const void *b) {
+    const struct mr_fold_group *x = a, *y = b;
+    int c = memcmp(x->account.b, y->account.b, sizeof x->account.b);
+    if (!c)
+        c = memcmp(x->deployment.b, y->deployment.b, sizeof x->deployment.b);
+    return c ? c : (x->minute > y->minute) - (x->minute < y->minute);
+}
+
 int mr_fold_group(struct mr_fold_batch *b, struct mr_err *e) {
     b->n_group = 0;
     if (b->n_slot)
@@ -73,5 +84,7 @@ int mr_fold_group(struct mr_fold_batch *b, struct mr_err *e) {
             add(b, &r->account, &mr_usage_all, minute, i, b->next[1]))
             return mr_fail(e, MR_ENOMEM, "out of memory");
     }
+    if (b->n_group) /* the slots are of no use from here on */
+        qsort(b->group, b->n_group, sizeof *b->group, compare);
     return 0;
 }

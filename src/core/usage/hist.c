@@ -21,31 +21,59 @@ static double middle_of(unsigned i) {
     return low + (ldexp(1, (int)shift) - 1) / 2;
 }
 
+enum { WORDS = MR_HIST_BUCKETS / 64 };
+_Static_assert(MR_HIST_BUCKETS % 64 == 0, "whole words");
+
+static void put(struct mr_hist *h, unsigned i, uint64_t n) {
+    h->used[i / 64] |= 1ull << i % 64;
+    h->count[i] += n;
+    h->n += n;
+}
+
+/* The first non-empty bucket from i on; MR_HIST_BUCKETS: none. */
+static unsigned next_used(const struct mr_hist *h, unsigned i) {
+    if (i >= MR_HIST_BUCKETS)
+        return MR_HIST_BUCKETS;
+    unsigned w = i / 64;
+    uint64_t bits = h->used[w] & ~0ull << i % 64;
+    while (!bits && ++w < WORDS)
+        bits = h->used[w];
+    return bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : MR_HIST_BUCKETS;
+}
+
+#define EACH_USED(h, i)                                                                            \
+    for (unsigned i = next_used(h, 0); i < MR_HIST_BUCKETS; i = next_used(h, i + 1))
+
 void mr_hist_clear(struct mr_hist *h) {
-    memset(h, 0, sizeof *h);
+    EACH_USED(h, i)
+    h->count[i] = 0;
+    memset(h->used, 0, sizeof h->used);
+    h->n = 0;
 }
 
 void mr_hist_add(struct mr_hist *h, uint32_t v) {
-    h->count[index_of(v)]++;
-    h->n++;
+    put(h, index_of(v), 1);
 }
 
 void mr_hist_merge(struct mr_hist *h, const struct mr_hist *other) {
-    for (unsigned i = 0; i < MR_HIST_BUCKETS; i++)
-        h->count[i] += other->count[i];
-    h->n += other->n;
+    EACH_USED(other, i)
+    put(h, i, other->count[i]);
 }
 
 void mr_hist_encode(const struct mr_hist *h, struct mr_buf *b) {
     unsigned last = 0;
-    mr_buf_char(b, 1);
-    for (unsigned i = 0; i < MR_HIST_BUCKETS; i++) {
-        if (!h->count[i])
-            continue;
-        mr_varint_add(b, i - last);
-        mr_varint_add(b, h->count[i]);
+    char some[512] = {1};
+    size_t n = 1;
+    EACH_USED(h, i) {
+        if (n > sizeof some - 2 * MR_VARINT_MAX) {
+            mr_buf_add(b, some, n);
+            n = 0;
+        }
+        n += mr_varint_put(some + n, i - last);
+        n += mr_varint_put(some + n, h->count[i]);
         last = i;
     }
+    mr_buf_add(b, some, n);
 }
 
 /* Checks the blob (h NULL) or adds it. */
@@ -66,10 +94,8 @@ static bool walk(struct mr_hist *h, struct mr_str blob) {
         total += n;
         if (at >= MR_HIST_BUCKETS)
             return false;
-        if (h) {
-            h->count[at] += n;
-            h->n += n;
-        }
+        if (h)
+            put(h, (unsigned)at, n);
     }
     return true;
 }
@@ -84,9 +110,7 @@ double mr_hist_quantile(const struct mr_hist *h, double q) {
     double want = ceil(q * (double)h->n);
     uint64_t rank = want < 1 ? 1 : (uint64_t)want, seen = 0;
     unsigned last = 0;
-    for (unsigned i = 0; i < MR_HIST_BUCKETS; i++) {
-        if (!h->count[i])
-            continue;
+    EACH_USED(h, i) {
         last = i;
         seen += h->count[i];
         if (seen >= rank)

@@ -12,8 +12,10 @@
 
 #define MR_HIST_BUCKETS (128 * 26)
 
+/* All zero bytes is an empty one. */
 struct mr_hist {
     uint64_t n;
+    uint64_t used[MR_HIST_BUCKETS / 64]; /* a bit a non-empty bucket: most have a handful */
     uint64_t count[MR_HIST_BUCKETS];
 };
 

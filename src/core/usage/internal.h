@@ -6,7 +6,7 @@
 #include "core/usage/sketch.h"
 #include "core/usage/spool.h"
 
-#define MR_FOLD_MAX (1u << 17) /* records a transaction */
+#define MR_FOLD_MAX (1u << 18) /* records a transaction */
 
 /* A roll-up row's sums. */
 struct mr_usage_counts {
@@ -44,6 +44,7 @@ struct mr_usage {
     struct mr_usage_wait *waiting;
     bool stopping, spare_wanted;
     struct mr_usage_stats stats;
+    int64_t rest_until_ns; /* rows are costly to write: no fold before, unless someone waits */
 
     /* fold thread */
     struct mr_fold_batch batch;

@@ -77,13 +77,15 @@ static int merge(struct mr_usage *u, struct mr_tx *tx, const struct mr_fold_grou
     rc = mr_db_step(s, e);
     if (rc < 0)
         return rc;
-    memcpy(&u->row, &u->mine, sizeof u->row);
-    memcpy(&u->row_users, &u->mine_users, sizeof u->row_users);
+    mr_hist_clear(&u->row);
+    mr_sketch_clear(&u->row_users);
     bool ok = rc == 0 || (mr_hist_merge_blob(&u->row, mr_db_blob(s, 0)) &&
                           mr_sketch_merge_blob(&u->row_users, mr_db_blob(s, 1)));
     mr_db_done(s);
     if (!ok)
         return mr_fail(e, MR_EIO, "a usage roll-up row is damaged");
+    mr_hist_merge(&u->row, &u->mine);
+    mr_sketch_merge(&u->row_users, &u->mine_users);
     mr_buf_clear(&u->hist_buf);
     mr_buf_clear(&u->users_buf);
     mr_hist_encode(&u->row, &u->hist_buf);

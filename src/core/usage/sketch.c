@@ -60,19 +60,6 @@ void mr_sketch_add(struct mr_sketch *s, uint64_t hash) {
     s->n++;
 }
 
-void mr_sketch_merge(struct mr_sketch *s, const struct mr_sketch *other) {
-    if (!other->dense) {
-        for (uint32_t i = 0; i < other->n; i++)
-            mr_sketch_add(s, other->set[i]);
-        return;
-    }
-    if (!s->dense)
-        make_dense(s);
-    for (uint32_t i = 0; i < MR_SKETCH_REGS; i++)
-        if (other->reg[i] > s->reg[i])
-            s->reg[i] = other->reg[i];
-}
-
 void mr_sketch_encode(const struct mr_sketch *s, struct mr_buf *b) {
     mr_buf_char(b, s->dense ? 2 : 1);
     if (s->dense) {
@@ -85,33 +72,53 @@ void mr_sketch_encode(const struct mr_sketch *s, struct mr_buf *b) {
     }
 }
 
+static uint64_t entry(struct mr_str set, size_t i) {
+    uint64_t le;
+    memcpy(&le, set.p + 8 * i, 8);
+    return le64toh(le);
+}
+
+static bool merge_set(struct mr_sketch *s, struct mr_str set) {
+    size_t n = set.n / 8;
+    if (set.n % 8 || n > MR_SKETCH_EXACT)
+        return false;
+    for (size_t i = 1; i < n; i++)
+        if (entry(set, i) <= entry(set, i - 1))
+            return false;
+    for (size_t i = 0; i < n; i++)
+        mr_sketch_add(s, entry(set, i));
+    return true;
+}
+
+static void merge_dense(struct mr_sketch *s, const uint8_t *reg) {
+    if (!s->dense)
+        make_dense(s);
+    for (uint32_t i = 0; i < MR_SKETCH_REGS; i++)
+        if (reg[i] > s->reg[i])
+            s->reg[i] = reg[i];
+}
+
+void mr_sketch_merge(struct mr_sketch *s, const struct mr_sketch *other) {
+    if (other->dense)
+        merge_dense(s, other->reg);
+    else
+        for (uint32_t i = 0; i < other->n; i++)
+            mr_sketch_add(s, other->set[i]);
+}
+
 bool mr_sketch_merge_blob(struct mr_sketch *s, struct mr_str blob) {
     if (blob.n == 0)
         return true;
-    char kind = blob.p[0];
-    blob.p++, blob.n--;
-    struct mr_sketch other = {0};
-    if (kind == 2) {
-        if (blob.n != MR_SKETCH_REGS)
+    struct mr_str rest = {blob.p + 1, blob.n - 1};
+    if (blob.p[0] == 1)
+        return merge_set(s, rest);
+    if (blob.p[0] != 2 || rest.n != MR_SKETCH_REGS)
+        return false;
+    const uint8_t *reg = (const uint8_t *)rest.p;
+    for (uint32_t i = 0; i < MR_SKETCH_REGS; i++)
+        if (reg[i] > MAX_RANK)
             return false;
-        other.dense = true;
-        memcpy(other.reg, blob.p, MR_SKETCH_REGS);
-        for (uint32_t i = 0; i < MR_SKETCH_REGS; i++)
-            if (other.reg[i] > MAX_RANK)
-                return false;
-    } else {
-        if (kind != 1 || blob.n % 8 || blob.n / 8 > MR_SKETCH_EXACT)
-            return false;
-        other.n = (uint32_t)(blob.n / 8);
-        for (uint32_t i = 0; i < other.n; i++) {
-            uint64_t le;
-            memcpy(&le, blob.p + 8 * i, 8);
-            other.set[i] = le64toh(le);
-            if (i > 0 && other.set[i] <= other.set[i - 1])
-                return false;
-        }
-    }
-    mr_sketch_merge(s, &other);
+    merge_dense(s, reg);
     return true;
 }
 

@@ -139,3 +139,35 @@ int mr_spool_sync_dir(struct mr_spool *s, struct mr_err *e) {
         return mr_fail_errno(e, "cannot sync the spool folder");
     return 0;
 }
+
+/* The pages of records [synced, end), and the header's before the first. A record that is still
+ * being written is tried again by the next call. */
+static int sync_segment(struct mr_segment *g, uint64_t end, struct mr_err *e) {
+    uint64_t whole = g->synced;
+    while (whole < end && mr_spool_valid(g, whole))
+        whole++;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *map = g->map, *first = (char *)&g->rec[g->synced];
+    size_t from = g->synced ? (size_t)(first - map) / page * page : 0;
+    size_t to = (size_t)((char *)&g->rec[end] - map);
+    if (msync(map + from, to - from, MS_SYNC))
+        return mr_fail_errno(e, "cannot write the usage spool to disk");
+    g->synced = whole;
+    return 0;
+}
+
+int mr_spool_sync(struct mr_spool *s, struct mr_err *e) {
+    if (!s->dir)
+        return 0;
+    bool some = false;
+    for (struct mr_segment *g = NULL; (g = mr_spool_next(s, g));) {
+        uint64_t end = handed_out(g); /* those of a dead process are not its own concern */
+        if (end <= g->synced || end <= g->folded)
+            continue;
+        int rc = sync_segment(g, end, e);
+        if (rc)
+            return rc;
+        some = true;
+    }
+    return some ? mr_spool_sync_dir(s, e) : 0;
+}

@@ -37,6 +37,7 @@ struct mr_segment {
     bool recovered;          /* a dead process's: holes are skipped */
     uint64_t folded;         /* fold thread: committed up to here */
     uint64_t upto;           /* fold thread: end of the pass under way */
+    uint64_t synced;         /* fold thread: on disk up to here, at least */
     struct mr_segment *link; /* list, in order of creation */
 };
 
@@ -77,7 +78,9 @@ void mr_spool_drop(struct mr_spool *s, struct mr_segment *g);
 struct mr_segment *mr_spool_next(struct mr_spool *s, const struct mr_segment *g);
 /* Records taken since opening. */
 uint64_t mr_spool_recorded(struct mr_spool *s);
-/* Makes removals durable. */
+/* Writes what was recorded before the call to disk; fold thread only. */
+int mr_spool_sync(struct mr_spool *s, struct mr_err *e);
+/* Makes creations and removals durable. */
 int mr_spool_sync_dir(struct mr_spool *s, struct mr_err *e);
 
 #endif

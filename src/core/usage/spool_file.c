@@ -122,7 +122,7 @@ static int create(struct mr_spool *s, struct mr_segment *g, struct mr_err *e) {
     g->id = h.id;
     g->seed = seed_of(h.id);
     g->recovered = false;
-    g->folded = g->upto = 0;
+    g->folded = g->upto = g->synced = 0;
     return 0;
 }
 

@@ -4,7 +4,7 @@
  * counts twice. Thread-safe.
  *
  * What survives: a record is in the page cache when mr_usage_record returns, so killing the process
- * loses nothing; a power cut loses at most one fold interval (nothing with `sync`). Latencies are
+ * loses nothing; a power cut loses at most fold_ms (nothing with `sync`). Latencies are
  * kept as log-linear histograms (hist.h: quantiles within 0.4 %), distinct users as exact sets up
  * to 512 and HyperLogLog with 4096 registers beyond (sketch.h: standard error 1.6 %). Reads fold
  * first (waiting at most 2 s), so answers are current; like all database calls they are not for
@@ -29,8 +29,8 @@ struct mr_usage_config {
     struct mr_db *db;
     const char *data_dir;     /* the spool lives in <data_dir>/spool; NULL: in memory */
     const struct mr_log *log; /* may be NULL */
-    int fold_ms;              /* fold at least this often; 0 = 1000 */
-    bool sync;                /* a record is folded before mr_usage_record returns */
+    int fold_ms; /* fold this often, or when folds are long write the spool to disk; 0 = 1000 */
+    bool sync;   /* a record is folded before mr_usage_record returns */
     uint32_t segment_records; /* records a spool file, 80 bytes each; 0 = 32768 */
     unsigned segments_max;    /* unfolded files, beyond MR_EUNAVAIL; 0 = 256 */
     int minute_keep_days;     /* 0 = 8 */

@@ -4,10 +4,15 @@
 
 #include "base/buf.h"
 
-static inline void mr_varint_add(struct mr_buf *b, uint64_t v) {
+#define MR_VARINT_MAX 10
+
+/* Writes up to MR_VARINT_MAX bytes; how many. */
+static inline size_t mr_varint_put(char *p, uint64_t v) {
+    size_t n = 0;
     for (; v >= 0x80; v >>= 7)
-        mr_buf_char(b, (char)(v | 0x80));
-    mr_buf_char(b, (char)v);
+        p[n++] = (char)(v | 0x80);
+    p[n++] = (char)v;
+    return n;
 }
 
 /* Takes one off the front of *s; false when cut off or over 64 bits. */

@@ -1,7 +1,7 @@
 /* Metering: spool, fold, roll-ups, queries. */
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "core/usage/usage.h"
+#include "core/usage/internal.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
 
@@ -211,6 +211,84 @@ MR_TEST(threads_rotate_through_small_files) {
     CHECK_INT(mr_usage_account_totals(u, account, &t, NULL), 0);
     CHECK_INT(t.requests, 12000);
     mr_usage_free(u);
+    end();
+}
+
+static void rest_for_an_hour(struct mr_usage *u) {
+    CHECK_INT(mr_usage_flush(u, 60000, NULL), 0);
+    pthread_mutex_lock(&u->mu);
+    u->rest_until_ns = mr_mono_ns() + 3600000000000;
+    pthread_mutex_unlock(&u->mu);
+}
+
+static uint64_t folded(struct mr_usage *u) {
+    struct mr_usage_stats st;
+    mr_usage_stats(u, &st);
+    return st.folded;
+}
+
+/* A rest between folds ends for a read, for a batch's worth of records, for want of files, and at
+ * the end. */
+MR_TEST(a_rest_hides_nothing) {
+    begin(true);
+    struct mr_usage *u = open_usage((struct mr_usage_config){.data_dir = tmp.dir, .fold_ms = 1});
+    struct mr_usage_record r = record(mr_now_us(), dep, 7);
+    struct mr_usage_totals t;
+    rest_for_an_hour(u);
+    CHECK_INT(mr_usage_record(u, &r), 0);
+    CHECK_INT(mr_usage_deployment_totals(u, account, dep, &t, NULL), 0);
+    CHECK_INT(t.requests, 1);
+
+    rest_for_an_hour(u);
+    for (unsigned i = 0; i < MR_FOLD_MAX + 40000; i++)
+        CHECK_INT(mr_usage_record(u, &r), 0);
+    for (int i = 0; i < 60000 && folded(u) < MR_FOLD_MAX; i++)
+        usleep(1000);
+    CHECK(folded(u) >= MR_FOLD_MAX);
+
+    rest_for_an_hour(u);
+    CHECK_INT(mr_usage_record(u, &r), 0);
+    mr_usage_free(u);
+    CHECK_INT(spool_files(), 0);
+
+    u = open_usage((struct mr_usage_config){
+        .data_dir = tmp.dir, .fold_ms = 1, .segment_records = 64, .segments_max = 4});
+    CHECK_INT(mr_usage_account_totals(u, account, &t, NULL), 0);
+    CHECK_INT(t.requests, MR_FOLD_MAX + 40002);
+    rest_for_an_hour(u);
+    for (int i = 0; i < 200; i++) /* three files are full, the fourth is in use */
+        CHECK_INT(mr_usage_record(u, &r), 0);
+    for (int i = 0; i < 60000 && folded(u) < 200; i++)
+        usleep(1000);
+    CHECK(folded(u) >= 200);
+    mr_usage_free(u);
+    end();
+}
+
+MR_TEST(a_record_under_way_is_synced_later) {
+    struct mr_spool s;
+    struct mr_err e = {0};
+    struct mr_usage_record r = record(1, dep, 7);
+    begin(true);
+    CHECK_INT(mr_spool_open(&s, tmp.dir, 128, 4, &e), 0);
+    CHECK_INT(mr_spool_prepare(&s, &e), 0);
+    struct mr_segment *g = atomic_load(&s.cur);
+    CHECK_INT(mr_spool_sync(&s, &e), 0);
+    CHECK_INT(g->synced, 0);
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(mr_spool_add(&s, &r), 0);
+    uint64_t mark = atomic_exchange(&g->rec[60].mark, 0); /* as if it was being written */
+    CHECK_INT(mr_spool_sync(&s, &e), 0);
+    CHECK_INT(g->synced, 60);
+    atomic_store(&g->rec[60].mark, mark);
+    CHECK_INT(mr_spool_sync(&s, &e), 0);
+    CHECK_INT(g->synced, 100);
+    for (int i = 0; i < 40; i++) /* into the next file */
+        CHECK_INT(mr_spool_add(&s, &r), 0);
+    CHECK_INT(mr_spool_sync(&s, &e), 0);
+    CHECK_INT(g->synced, 128);
+    CHECK_INT(atomic_load(&s.cur)->synced, 12);
+    mr_spool_release(&s);
     end();
 }
 
@@ -443,4 +521,5 @@ MR_TEST_MAIN(CASE(totals_and_series_are_current), CASE(resolutions_and_costs),
              CASE(threads_rotate_through_small_files), CASE(a_dead_process_leaves_its_records),
              CASE(sync_records_are_committed_on_return), CASE(a_full_disk_refuses_and_recovers),
              CASE(a_forgotten_deployment_stays_in_the_account), CASE(user_hashes_are_stable),
+             CASE(a_rest_hides_nothing), CASE(a_record_under_way_is_synced_later),
              CASE(every_allocation_may_fail), CASE(speed))

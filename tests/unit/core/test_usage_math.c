@@ -145,8 +145,10 @@ MR_TEST(varints_read_back) {
     static const uint64_t v[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, INT64_MAX, UINT64_MAX};
     struct mr_buf b;
     mr_buf_init(&b, 1000);
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
-        mr_varint_add(&b, v[i]);
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        char some[MR_VARINT_MAX];
+        mr_buf_add(&b, some, mr_varint_put(some, v[i]));
+    }
     struct mr_str s = mr_buf_view(&b);
     uint64_t back;
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
