@@ -118,6 +118,8 @@ static void render_parts(struct mr_api *a, struct mr_buf *b) {
     counter(b, "millrace_http_bytes_received_total", "Bytes read from clients.", h.bytes_in);
     counter(b, "millrace_http_bytes_sent_total", "Bytes sent to clients.", h.bytes_out);
     counter(b, "millrace_http_malformed_total", "Requests refused by the parser.", h.parse_errors);
+    gauge(b, "millrace_http_batch_scheduling",
+          "1 while the HTTP loops run under SCHED_BATCH because of the load.", h.gentle);
     gauge(b, "millrace_deployments", "Deployments in the registry.", (double)d.deployments);
     gauge(b, "millrace_models_loaded", "Models in memory.", (double)d.loaded);
     gauge(b, "millrace_models_loaded_bytes", "Memory of the loaded models.",

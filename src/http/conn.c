@@ -111,6 +111,7 @@ static void run_again(void *arg) {
 
 void conn_event(void *arg, uint32_t events) {
     struct conn *c = arg;
+    pacer_event(c->l);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         c->readable = true;
     if (events & EPOLLOUT)

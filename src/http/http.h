@@ -183,6 +183,7 @@ void mr_http_free(struct mr_http_server *s);
 struct mr_http_stats {
     uint64_t conns_open, conns_total, requests_total, bytes_in, bytes_out, parse_errors;
     uint64_t conns_refused;
+    bool gentle; /* the loops run under SCHED_BATCH, because of the load (pace.h) */
 };
 void mr_http_stats(const struct mr_http_server *s, struct mr_http_stats *ret); /* any thread */
 

@@ -7,6 +7,7 @@
 #define MR_HTTP_INTERNAL_H
 
 #include "http/http.h"
+#include "http/pace.h"
 #include "http/parse.h"
 #include "http/router.h"
 #include "io/loop.h"
@@ -107,6 +108,7 @@ struct conn {
 
 struct counters { /* written by one loop, read by any thread */
     _Atomic uint64_t open, total, requests, in, out, parse_errors, refused;
+    _Atomic uint64_t events, waits; /* of connections; for the pace */
 };
 
 struct listener {
@@ -129,6 +131,8 @@ struct hloop {
     struct mr_http_server *s;
     struct mr_loop *loop;
     pthread_t thread;
+    _Atomic pid_t tid;    /* 0 until it runs */
+    int64_t iteration_ns; /* the loop's time at the last connection event */
     bool started, draining;
     struct conn conns; /* list head */
     unsigned n_conns;
@@ -147,6 +151,13 @@ struct hloop {
 
 struct ip_table;
 
+struct pacer {
+    pthread_mutex_t mu; /* held for a step by whichever loop comes first */
+    _Atomic int64_t next_ns;
+    struct mr_pace pace;
+    atomic_bool gentle; /* = pace.batch, for any reader */
+};
+
 struct mr_http_server {
     struct mr_http_config cfg;
     struct mr_router *router;
@@ -157,6 +168,7 @@ struct mr_http_server {
     struct hloop *loops;
     struct listener listeners[LISTENERS_MAX];
     bool running;
+    struct pacer pacer;
     atomic_bool draining;
     atomic_uint conns_open;
 };
@@ -181,6 +193,11 @@ void conn_event(void *arg, uint32_t events);
 void conn_timeout(void *arg);
 ssize_t conn_recv(struct conn *c, void *p, size_t n); /* MR_TLS_AGAIN, 0 = end, < 0 = failed */
 void set_deadline(struct conn *c);
+
+/* pacer.c */
+void pacer_init(struct pacer *p);
+void pacer_release(struct pacer *p);
+void pacer_event(struct hloop *l); /* once for every event of a connection */
 
 /* exchange.c */
 struct exchange *ex_take(struct conn *c);

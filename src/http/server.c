@@ -57,6 +57,7 @@ int mr_http_new(const struct mr_http_config *c, struct mr_http_server **ret, str
     if (!s)
         return mr_fail(e, MR_ENOMEM, "no memory for the HTTP server");
     s->cfg = *c;
+    pacer_init(&s->pacer);
     unsigned n = c->threads ? c->threads : cpu_count();
     s->loops = mr_calloc(n, sizeof *s->loops);
     s->ips = ip_table_new();
@@ -149,7 +150,9 @@ int mr_http_listen(struct mr_http_server *s, const char *addr, uint16_t *ret_por
 
 static void *loop_main(void *arg) {
     struct hloop *l = arg;
+    atomic_store_explicit(&l->tid, gettid(), memory_order_relaxed);
     mr_loop_run(l->loop);
+    atomic_store_explicit(&l->tid, 0, memory_order_relaxed); /* another thread may get it */
     return NULL;
 }
 
@@ -272,6 +275,7 @@ void mr_http_free(struct mr_http_server *s) {
     mr_tls_ctx_free(s->tls);
     mr_router_free(s->router);
     ip_table_free(s->ips);
+    pacer_release(&s->pacer);
     mr_free(s->loops);
     mr_free(s);
 }
@@ -288,5 +292,6 @@ void mr_http_stats(const struct mr_http_server *s, struct mr_http_stats *ret) {
         t.parse_errors += atomic_load_explicit(&n->parse_errors, memory_order_relaxed);
         t.conns_refused += atomic_load_explicit(&n->refused, memory_order_relaxed);
     }
+    t.gentle = atomic_load_explicit(&s->pacer.gentle, memory_order_relaxed);
     *ret = t;
 }
