@@ -43,7 +43,13 @@ struct mr_field {
 struct mr_api;
 struct mr_call;
 /* 0: the reply is set. MR_CALL_POOL: run me again on a pool thread (only when `c->on_loop`).
- * Negative: an error code, rendered by the family. */
+ * Negative: an error code, rendered by the family.
+ *
+ * Streams: on a pool thread mr_req_stream_start, then writes, then 0: the phases record the
+ * metering and end the stream; an error code cuts the stream off unfinished. What takes long must
+ * not hold a pool thread: MR_CALL_LATER and mr_call_finish are for it, with the same meaning.
+ * c->meter is filled before the return or mr_call_finish, so a streamed reply is metered once, with
+ * what it came to, before its last byte. */
 typedef int mr_handler_fn(struct mr_call *c, struct mr_err *e);
 #define MR_CALL_POOL  1
 #define MR_CALL_LATER 2 /* the handler answers with mr_call_finish, from any thread */
@@ -112,6 +118,7 @@ struct mr_call {
     } meter;
     struct mr_str error_details; /* JSON members for an error's details, or absent */
     bool account_named;          /* the log line names the account */
+    bool cut_off;                /* its stream ended in an error */
 };
 
 struct mr_api {

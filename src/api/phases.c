@@ -48,6 +48,12 @@ static const struct mr_family *family_of(const struct mr_api *a, const struct mr
 }
 
 static void fail(struct mr_call *c, const struct mr_err *e) {
+    if (mr_req_streaming(c->req)) { /* its head is out: all that can be said is that it ends here */
+        c->cut_off = true;
+        mr_log_msg(&c->core->log, MR_LOG_WARN, "stream", "%s: cut off: %s", c->req->id, e->msg);
+        mr_req_stream_abort(c->req);
+        return;
+    }
     c->family->render_error(c->api, c->req, 0, e);
 }
 
@@ -250,6 +256,7 @@ static void meter(struct mr_call *c) {
     const struct mr_req *r = c->req;
     if (!c->meter.on)
         return;
+    int64_t done_ns = mr_req_streaming(r) ? mr_mono_ns() : r->handled_ns;
     struct mr_usage_record u = {
         .time_us = mr_now_us(),
         .account = c->meter.account,
@@ -257,10 +264,10 @@ static void meter(struct mr_call *c) {
         .version = c->meter.version,
         .rows = c->meter.rows,
         .user_hash = c->meter.user_hash,
-        .latency_us = (uint32_t)((r->handled_ns - r->start_ns) / 1000),
+        .latency_us = (uint32_t)((done_ns - r->start_ns) / 1000),
         .bytes_in = (uint32_t)(r->body_len > UINT32_MAX ? UINT32_MAX : r->body_len),
         .bytes_out = (uint32_t)(r->reply_len > UINT32_MAX ? UINT32_MAX : r->reply_len),
-        .error = r->status >= 400,
+        .error = r->status >= 400 || c->cut_off,
         .cold_start = c->meter.cold,
     };
     int rc = mr_usage_record(c->core->usage, &u);

@@ -72,6 +72,8 @@ static enum step one_step(struct conn *c) {
         return step_read(c);
     case C_WRITE:
         return c->writable ? step_write(c) : WAIT;
+    case C_STREAM:
+        return step_stream(c);
     case C_LINGER:
         return step_linger(c);
     case C_WEBSOCKET:
@@ -141,6 +143,8 @@ static int64_t deadline(struct conn *c) {
         return c->window_ns + lim->body_window_ms * NS_MS; /* bytes do not move it */
     case C_WRITE:
         return c->since_ns + lim->write_ms * NS_MS;
+    case C_STREAM:
+        return stream_blocked(c) ? c->since_ns + lim->write_ms * NS_MS : INT64_MAX;
     case C_WEBSOCKET:
         return c->since_ns + (c->writable ? lim->idle_ms : lim->write_ms) * NS_MS;
     case C_LINGER: {
@@ -258,7 +262,10 @@ void conn_close(struct conn *c) {
             atomic_store_explicit(&c->ex->gone, true, memory_order_relaxed);
         return;
     }
+    if (c->state == C_STREAM && c->ex->stream && stream_lost(c))
+        return; /* as C_BUSY now */
     if (c->ex) {
+        stream_free(c->ex);
         c->ex->r.client_gone = true;
         log_request(c->ex);
         ex_give(c->ex);

@@ -129,8 +129,40 @@ void mr_req_reply(struct mr_req *r, int status, const char *content_type, struct
 struct mr_buf *mr_req_out(struct mr_req *r);
 /* Takes the buffer's memory (b is left empty). */
 void mr_req_reply_buf(struct mr_req *r, int status, const char *content_type, struct mr_buf *b);
-/* Answers a MR_HTTP_LATER request, from any thread, exactly once. */
+/* Answers a MR_HTTP_LATER request, or ends its stream, from any thread, exactly once. */
 void mr_req_finish(struct mr_req *r);
+
+/* --- streamed replies ---
+ * After MR_HTTP_LATER, from any thread: start once, write as often as there is something to say,
+ * mr_req_finish once. Chunked on HTTP/1.1; on 1.0 the end of the connection ends the reply. Every
+ * burst of writes is sent at once, as one chunk. All headers are set before the start; afterwards
+ * mr_req_reply is ignored. Writes may come from several threads; start, abort and finish are one
+ * thread's at a time, and nobody touches the request after finish.
+ *
+ * A client that hangs up, that takes nothing for limits.write_ms, or that is still reading when
+ * limits.drain_ms is over, ends the stream: mr_req_gone turns true without any write, writes and
+ * waits return MR_ECANCELLED, and the producer still calls mr_req_finish. (A client that shuts down
+ * only its sending side counts as gone.) Endless streams watch mr_http_draining. r->reply_len
+ * counts what was accepted while the stream runs, and in on_log what went to the kernel. */
+#define MR_STREAM_HIGH      ((size_t)256 * 1024) /* queued bytes from which writes are refused */
+#define MR_STREAM_LOW       ((size_t)64 * 1024)  /* a good `below` for mr_req_stream_wait */
+#define MR_STREAM_WRITE_MAX ((size_t)1 << 20)
+/* Sends the head. `content_type` as in mr_req_reply. MR_ENOMEM: nothing was sent, answer
+ * otherwise. */
+int mr_req_stream_start(struct mr_req *r, int status, const char *content_type);
+/* Copies all of s, or nothing. Bytes now queued (>= 0, below MR_STREAM_HIGH + MR_STREAM_WRITE_MAX),
+ * or MR_EUNAVAIL: MR_STREAM_HIGH bytes are waiting already, wait or drop; MR_ECANCELLED: the client
+ * is gone; MR_ETOOBIG: more than MR_STREAM_WRITE_MAX; MR_ENOMEM. Never blocks. To HEAD nothing is
+ * queued. */
+ptrdiff_t mr_req_stream_write(struct mr_req *r, struct mr_str s);
+/* Blocks until at most `below` bytes are queued: 0, MR_ECANCELLED or MR_ETIMEOUT. Not on loop
+ * threads. */
+int mr_req_stream_wait(struct mr_req *r, size_t below, int64_t timeout_ms);
+/* The reply will end unfinished: what is queued is sent, then the connection closes without the
+ * last chunk, so that the client sees that something is missing. mr_req_finish follows. */
+void mr_req_stream_abort(struct mr_req *r);
+bool mr_req_streaming(const struct mr_req *r); /* owner only: start has succeeded */
+
 /* Static file below dir with ETag, Last-Modified, Range, If-None-Match; 404 through render_error.
  */
 enum mr_http_step mr_req_send_file(struct mr_req *r, const char *dir, struct mr_str rel_path,

@@ -29,6 +29,7 @@
 
 struct conn;
 struct hloop;
+struct stream;
 
 enum step { GO, WAIT, GONE };
 
@@ -37,6 +38,7 @@ enum conn_state {
     C_READ,   /* waiting for or reading a request; idle while ex == NULL */
     C_BUSY,   /* someone else works: the application (LATER) or a pool thread (sink) */
     C_WRITE,  /* a reply is going out */
+    C_STREAM, /* a reply is being made and sent; see stream.c */
     C_LINGER, /* reply sent, discarding what the client still sends before closing */
     C_WEBSOCKET,
     C_CLOSED, /* waiting for a posted task to run before the memory goes */
@@ -75,6 +77,7 @@ struct exchange {
     off_t file_at;
     uint64_t file_left;
     atomic_bool gone;
+    struct stream *stream;    /* NULL: the reply is whole */
     struct mr_loop_task task; /* mr_req_finish, sink done */
 };
 
@@ -230,6 +233,17 @@ void reply_reset(struct exchange *x);
 void send_continue(struct conn *c);
 
 ssize_t conn_send(struct conn *c, struct iovec *iov, int n); /* as conn_recv; MR_EIO */
+
+enum step reply_sent(struct conn *c);
+
+/* stream.c */
+enum step step_stream(struct conn *c);
+void stream_finish(struct exchange *x); /* any thread */
+bool stream_chunked(const struct exchange *x);
+bool stream_blocked(const struct conn *c); /* bytes wait for the socket */
+/* The client is gone. True: the application still holds the request and brings it back (C_BUSY). */
+bool stream_lost(struct conn *c);
+void stream_free(struct exchange *x); /* settles r.reply_len; NULL is fine */
 
 /* websocket.c */
 enum step ws_begin(struct conn *c, const char *p, size_t n);

@@ -118,6 +118,8 @@ static void set_reply(struct exchange *x, int status, const char *content_type) 
 void mr_req_reply(struct mr_req *r, int status, const char *content_type, struct mr_str body,
                   bool keep) {
     struct exchange *x = ex_of(r);
+    if (x->stream)
+        return; /* its head is out */
     if (!keep && body.n) {
         char *copy = mr_arena_strn(&x->arena, body.p, body.n);
         if (!copy) {
@@ -135,6 +137,10 @@ void mr_req_reply(struct mr_req *r, int status, const char *content_type, struct
 
 void mr_req_reply_buf(struct mr_req *r, int status, const char *content_type, struct mr_buf *b) {
     struct exchange *x = ex_of(r);
+    if (x->stream) {
+        mr_buf_release(b);
+        return;
+    }
     if (!mr_buf_ok(b)) {
         mr_buf_release(b);
         mr_req_reply(r, 503, "text/plain; charset=utf-8",
@@ -166,6 +172,10 @@ static void later_done(void *arg) { /* loop thread */
 
 void mr_req_finish(struct mr_req *r) {
     struct exchange *x = ex_of(r);
+    if (x->stream) {
+        stream_finish(x);
+        return;
+    }
     x->task = (struct mr_loop_task){NULL, later_done, x};
     mr_loop_post(x->c->l->loop, &x->task);
 }

@@ -151,7 +151,9 @@ static void put_head(struct exchange *x, uint64_t body_len) {
         mr_buf_add(b, "\r\nContent-Type: ", 16);
         mr_buf_cstr(b, x->ctype);
     }
-    if (status >= 200 && status != 204 && status != 304) {
+    if (stream_chunked(x)) {
+        mr_buf_cstr(b, "\r\nTransfer-Encoding: chunked");
+    } else if (!x->stream && status >= 200 && status != 204 && status != 304) {
         mr_buf_add(b, "\r\nContent-Length: ", 18);
         mr_buf_u64(b, body_len);
     }
@@ -179,7 +181,8 @@ enum step start_reply(struct conn *c) {
         x->file_left = 0;
         len = 0;
     }
-    x->r.reply_len = len;
+    if (!x->stream) /* else it is the producer's */
+        x->r.reply_len = len;
     if (x->reply.n && x->reply.n <= SMALL_BODY) {
         mr_buf_add(&x->out, x->reply.p, x->reply.n);
         x->reply.n = 0;
@@ -212,7 +215,7 @@ static enum step switch_protocol(struct conn *c) {
     return s;
 }
 
-static enum step reply_sent(struct conn *c) {
+enum step reply_sent(struct conn *c) {
     struct exchange *x = c->ex;
     x->r.sent_ns = mr_mono_ns();
     log_request(x);
