@@ -67,9 +67,16 @@ int mr_task_list(struct mr_tasks *t, struct mr_id account, int status, int64_t l
                  struct mr_err *e);
 struct mr_task_stats {
     int64_t total, completed, tokens, cost_nano; /* tokens and cost of all tasks */
-    int64_t end_users, subscriptions;            /* known end users; active subscriptions */
+    int64_t end_users;                           /* seen so far */
 };
 int mr_task_stats(struct mr_tasks *t, struct mr_id account, struct mr_task_stats *ret,
                   struct mr_err *e);
+
+struct mr_tasks_metrics {
+    uint64_t created, completed, failed; /* by this process; replays not counted */
+    uint64_t replayed;                   /* answered from an idempotency key */
+    uint64_t running, stuck;             /* stuck: ended, but not yet committed */
+};
+void mr_tasks_metrics(struct mr_tasks *t, struct mr_tasks_metrics *ret);
 
 #endif
