@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/crash_point.h"
 #include "base/hash.h"
 #include "core/billing/internal.h"
 
@@ -209,7 +210,10 @@ static int create(struct mr_billing *b, struct mr_str form, struct mr_str idempo
     yyjson_doc_free(doc);
     if (!c->id.n || !c->url.n)
         return mr_fail(e, MR_EIO, "Stripe answered without a checkout session");
-    return mr_db_write(b->c.db, remember, c, e);
+    mr_crash_point("session-created");
+    rc = mr_db_write(b->c.db, remember, c, e);
+    mr_crash_point("session-committed");
+    return rc;
 }
 
 static int run(struct mr_billing *b, struct mr_buf *form, struct mr_str idempotency,

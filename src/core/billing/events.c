@@ -3,6 +3,7 @@
  * ones before it send them. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "core/billing/internal.h"
 
 struct event {
@@ -320,8 +321,11 @@ static int act(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (rc)
         return rc < 0 ? rc : 0;
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
-        if (mr_str_is(ev->type, actions[i].type))
-            return actions[i].act(ev, tx, e);
+        if (mr_str_is(ev->type, actions[i].type)) {
+            rc = actions[i].act(ev, tx, e);
+            mr_crash_point("event-booked");
+            return rc;
+        }
     return 0; /* of no interest */
 }
 
@@ -339,7 +343,9 @@ static int run(struct mr_billing *b, yyjson_val *root, struct mr_err *e) {
     if (ev.created_s <= 0 || ev.created_s > now_s + 86400)
         ev.created_s = now_s;
     mr_arena_init(&ev.arena, 64 << 10);
+    mr_crash_point("event-verified");
     int rc = mr_db_write(b->c.db, act, &ev, e);
+    mr_crash_point("event-committed");
     mr_arena_release(&ev.arena);
     return rc;
 }
