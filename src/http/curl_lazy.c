@@ -10,6 +10,7 @@
 
 #undef curl_easy_setopt /* macros that check types */
 #undef curl_easy_getinfo
+#undef curl_multi_setopt
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void *library;
@@ -75,6 +76,14 @@ FORWARD(CURLUcode, curl_url_get, (CURLU * u, CURLUPart what, char **part, unsign
         (u, what, part, flags), CURLUE_OUT_OF_MEMORY)
 FORWARD(CURLUcode, curl_url_set, (CURLU * u, CURLUPart what, const char *part, unsigned flags),
         (u, what, part, flags), CURLUE_OUT_OF_MEMORY)
+FORWARD(CURLM *, curl_multi_init, (void), (), NULL)
+FORWARD(CURLMcode, curl_multi_cleanup, (CURLM * m), (m), CURLM_INTERNAL_ERROR)
+FORWARD(CURLMcode, curl_multi_add_handle, (CURLM * m, CURL *h), (m, h), CURLM_INTERNAL_ERROR)
+FORWARD(CURLMcode, curl_multi_remove_handle, (CURLM * m, CURL *h), (m, h), CURLM_INTERNAL_ERROR)
+FORWARD(CURLMcode, curl_multi_socket_action,
+        (CURLM * m, curl_socket_t fd, int events, int *running), (m, fd, events, running),
+        CURLM_INTERNAL_ERROR)
+FORWARD(CURLMsg *, curl_multi_info_read, (CURLM * m, int *left), (m, left), NULL)
 
 /* One argument of long, curl_off_t or a pointer: one 64-bit register in every ABI served here. */
 _Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *),
@@ -96,4 +105,13 @@ CURLcode curl_easy_getinfo(CURL *h, CURLINFO info, ...) {
     void *arg = va_arg(ap, void *);
     va_end(ap);
     return fn ? fn(h, info, arg) : CURLE_FAILED_INIT;
+}
+
+CURLMcode curl_multi_setopt(CURLM *m, CURLMoption option, ...) {
+    REAL(curl_multi_setopt)
+    va_list ap;
+    va_start(ap, option);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    return fn ? fn(m, option, arg) : CURLM_INTERNAL_ERROR;
 }
