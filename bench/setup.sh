@@ -40,14 +40,15 @@ gcc -O2 -Wall -o "$cache/bench-tl-loop" peers/c/tl_loop.c -ldl -lm
 
 if command -v cargo >/dev/null; then
     echo "bench: Rust peers"
+    python3 peers/rust_lock.py peers/rust
     (cd peers/rust && BENCH_MODEL_DIR="$models" CARGO_TARGET_DIR="$cache/bench-rust" \
-        RUSTFLAGS="-C target-cpu=native" cargo build -q --release)
+        RUSTFLAGS="-C target-cpu=native" cargo build -q --release --locked)
 else
     echo "bench: no cargo: the Rust peers will be missing"
 fi
 if command -v go >/dev/null; then
     echo "bench: Go peer"
-    (cd peers/go && CGO_LDFLAGS="-L$models" go build -o "$cache/bench-go" .)
+    (cd peers/go && CGO_LDFLAGS="-L$models" go build -mod=readonly -o "$cache/bench-go" .)
 else
     echo "bench: no go: the Go peer will be missing"
 fi

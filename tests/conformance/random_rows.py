@@ -4,9 +4,9 @@ import random
 import zlib
 
 
-def rows_like(inputs, name, count):
-    """`count` rows; the same name gives the same rows."""
-    rnd = random.Random(zlib.crc32(name.encode()))
+def rows_like(inputs, name, count, seed=0):
+    """`count` rows; the same name and seed give the same rows."""
+    rnd = random.Random(zlib.crc32(f"{seed} {name}".encode()))
     if isinstance(inputs[0], str):
         return [sentence(inputs, rnd) for _ in range(count)]
     columns = [column(cells) for cells in zip(*inputs)]
