@@ -1,54 +1,39 @@
-/* A model's way: upload blob -> row and events -> intake -> program blob -> active and event.
+/* A model's way: upload -> row and events -> intake -> active and event -> stored program.
  *
- * Intake runs on its own pool beside the first commit; the caller waits up to 2 s for it and then
- * answers with what is known. Whatever happens is written to the version's row. */
+ * Two strands run side by side, and the caller waits up to 2 s for both:
+ *   the caller's thread    upload to disk and named (fsync, link, fsync) -> row 'building'
+ * committed the intake pool        a child reads the upload -> (row is there) -> load -> row
+ * 'ready' committed What holds at every moment, whatever is killed or loses power then:
+ *   - A name in the blob store belongs to bytes that are durable (store/blobs.h).
+ *   - A row names an upload that was durable before the row: it can be built again.
+ *   - Nobody is told of a version before its row is committed, nor that it serves before the
+ * outcome is.
+ *   - The program is only derived: it is stored after the outcome, without anybody waiting for the
+ *     disk. When it is missing under its name, it is made again from the upload (rebuild.c).
+ *   - A row that is still 'building' at the start is taken up again (deploy_recover.c): after a
+ * kill, after a stop with a full queue, and when its outcome could not be written. */
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/codec.h"
-#include "core/deployments_priv.h"
+#include "core/deploy_priv.h"
 #include "core/metadata.h"
 #include "engine/intake.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #define WAIT_S 2
 
-struct job {
-    struct mr_deployments *d;
-    struct mr_arena arena;        /* inputs and the first transaction */
-    struct mr_arena intake_arena; /* the pool's: intake runs beside that transaction */
-    atomic_int refs;              /* the caller's and the pool's */
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool inserted, refused, done; /* row written; row not written; outcome written */
-    int rc;
-    struct mr_err err;
-    /* inputs, copied */
-    struct mr_str name, changes, file_name, requirements, base_url, idem;
-    bool named;
-    int64_t memory_mb, timeout_s;
-    struct mr_id account;
-    struct mr_blob_name source;
-    uint64_t size;
-    uint8_t request_hash[MR_SHA256_LEN];
-    /* set by the insert */
-    struct mr_deployment dep;
-    bool fresh; /* a new deployment, not a next version */
-    bool replayed;
-    struct mr_dep *spare; /* becomes the entry of a new deployment */
-    struct mr_dep *entry;
-    /* set by intake */
-    struct mr_dep_program program;
-    struct mr_str metadata, framework;
-    struct mr_loaded *loaded;  /* a hold, until the registry takes it */
-    struct mr_dep_state state; /* after the second transaction */
-};
-
-static void job_unref(struct job *j) {
+void mr_deploy_job_unref(struct mr_deploy_job *j) {
     if (atomic_fetch_sub(&j->refs, 1) != 1)
         return;
     mr_programs_drop(&j->d->programs, j->loaded);
     mr_registry_entry_free(j->spare);
+    mr_blob_writer_free(j->upload);
+    mr_blob_writer_free(j->out);
+    if (j->source_fd >= 0)
+        close(j->source_fd);
     mr_arena_release(&j->intake_arena);
     mr_arena_release(&j->arena);
     pthread_cond_destroy(&j->cond);
@@ -56,308 +41,58 @@ static void job_unref(struct job *j) {
     mr_free(j);
 }
 
-/* --- the first transaction --------------------------------------------------------------- */
+/* --- intake ------------------------------------------------------------------------------ */
 
-/* The version that the earlier call made, which need not be the current one. */
-static int select_version(struct mr_tx *tx, struct job *j, uint32_t n, struct mr_err *e) {
-    struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "SELECT status, metadata, error FROM versions WHERE deployment_id = ?1 "
-                           "AND n = ?2",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, j->dep.id);
-    mr_db_bind_i64(s, 2, n);
-    rc = mr_db_step(s, e);
-    if (rc <= 0)
-        return rc ? rc : mr_fail(e, MR_EINTERNAL, "the version is not in the store");
-    j->dep.version = n;
-    if (mr_str_is(mr_db_str(s, 0), "failed"))
-        j->dep.status = MR_LIT("failed");
-    j->dep.metadata = mr_arena_keep(&j->arena, mr_db_str(s, 1));
-    j->dep.error = mr_arena_keep(&j->arena, mr_db_str(s, 2));
-    mr_db_done(s);
-    return j->dep.metadata.p && j->dep.error.p ? 0 : mr_fail(e, MR_ENOMEM, "out of memory");
+static int open_source(struct mr_deploy_job *j, struct mr_err *e) {
+    if (j->source_fd >= 0)
+        return 0;
+    int rc = mr_blob_open(j->d->c.blobs, &j->source, &j->source_fd, &j->size, e);
+    return rc == MR_ENOTFOUND ? mr_fail(e, MR_EINTERNAL, "the uploaded file is missing") : rc;
 }
 
-static int find_replay(struct mr_tx *tx, struct job *j, struct mr_err *e) {
-    struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "SELECT request_hash, deployment_id, version FROM idempotency WHERE "
-                           "account_id = ?1 AND key = ?2",
-                           &s, e);
+static int take_in(struct mr_deploy_job *j, struct mr_err *e) {
+    struct mr_deployments *d = j->d;
+    struct mr_intake_config ic = {.self_exe = d->c.self_exe, .crew = d->crew};
+    struct mr_intake_result found = {0};
+    int rc = open_source(j, e);
+    if (!rc)
+        rc = mr_blob_begin_write(d->c.blobs, &j->out, e);
+    if (!rc)
+        rc = mr_intake_run(&ic, j->source_fd, j->file_name, mr_blob_writer_fd(j->out),
+                           &j->intake_arena, &found, e);
     if (rc)
         return rc;
-    mr_db_bind_id(s, 1, j->account);
-    mr_db_bind_str(s, 2, j->idem);
-    rc = mr_db_step(s, e);
-    if (rc <= 0)
-        return rc;
-    struct mr_str hash = mr_db_blob(s, 0);
-    bool same = hash.n == MR_SHA256_LEN && !memcmp(hash.p, j->request_hash, MR_SHA256_LEN);
-    struct mr_id id;
-    mr_db_id(s, 1, &id);
-    uint32_t version = (uint32_t)mr_db_i64(s, 2);
-    mr_db_done(s);
-    if (!same)
-        return mr_fail_field(e, MR_EFIELD, "Idempotency-Key",
-                             "this key was used for a different request");
-    j->replayed = true;
-    rc = mr_dep_select(tx, j->account, id, &j->arena, &j->dep, e);
-    return rc ? rc : select_version(tx, j, version, e);
+    j->program.kind = found.kind;
+    j->program.source = j->source;
+    j->metadata = mr_metadata_final(&j->intake_arena, found.metadata, j->file_name, j->size,
+                                    &j->source, j->requirements, &j->framework);
+    if (!j->metadata.p)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    if (found.kind == MR_ENGINE_ONNX) { /* ONNX Runtime reads the file itself */
+        j->program.blob = j->source;
+        mr_blob_writer_free(j->out);
+        j->out = NULL;
+        return 0;
+    }
+    rc = mr_blob_rescan(j->out, e); /* the child, which has ended, wrote it, not us */
+    return rc ? rc : mr_blob_seal(j->out, &j->program.blob, e);
 }
 
-static int find_named(struct mr_tx *tx, struct job *j, struct mr_err *e) {
-    struct mr_stmt *s;
-    struct mr_id id;
-    int rc = mr_db_prepare(tx,
-                           "SELECT id FROM deployments WHERE account_id = ?1 AND name = ?2 AND "
-                           "named = 1 AND deleted_at = 0",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, j->account);
-    mr_db_bind_str(s, 2, j->name);
-    rc = mr_db_step(s, e);
-    if (rc <= 0)
-        return rc;
-    mr_db_id(s, 0, &id);
-    mr_db_done(s);
-    j->fresh = false;
-    rc = mr_dep_select(tx, j->account, id, &j->arena, &j->dep, e);
-    if (rc)
-        return rc;
-    rc = mr_db_prepare(tx, "SELECT max(n) FROM versions WHERE deployment_id = ?1", &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, id);
-    rc = mr_db_step(s, e);
-    if (rc < 0)
-        return rc;
-    j->dep.version = (uint32_t)mr_db_i64(s, 0) + 1;
-    mr_db_done(s);
-    if (j->memory_mb > 0)
-        j->dep.config.memory_mb = j->memory_mb;
-    if (j->timeout_s > 0)
-        j->dep.config.timeout_s = j->timeout_s;
+/* From the descriptors: the names may not be there yet. */
+static int open_fresh(void *ctx, struct mr_dep_program *p, int *ret_fd, struct mr_err *e) {
+    const struct mr_deploy_job *j = ctx;
+    (void)p;
+    if (j->out)
+        return mr_blob_reread(j->out, ret_fd, e);
+    int fd = fcntl(j->source_fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return mr_fail_errno(e, "cannot open the upload again");
+    *ret_fd = fd;
     return 0;
 }
 
-static int insert_deployment(struct mr_tx *tx, struct job *j, struct mr_err *e) {
-    struct mr_stmt *s;
-    const struct mr_deployment *dep = &j->dep;
-    int rc = mr_db_prepare(tx,
-                           "INSERT INTO deployments (id, account_id, name, named, status, "
-                           "current_version, framework, memory_mb, timeout_s, min_instances, "
-                           "max_instances, created_at, updated_at, deleted_at) VALUES (?1, ?2, ?3, "
-                           "?4, 'building', 0, '', ?5, ?6, ?7, ?8, ?9, ?9, 0)",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, dep->id);
-    mr_db_bind_id(s, 2, j->account);
-    mr_db_bind_str(s, 3, dep->name);
-    mr_db_bind_i64(s, 4, j->named);
-    mr_db_bind_i64(s, 5, dep->config.memory_mb);
-    mr_db_bind_i64(s, 6, dep->config.timeout_s);
-    mr_db_bind_i64(s, 7, dep->config.min_instances);
-    mr_db_bind_i64(s, 8, dep->config.max_instances);
-    mr_db_bind_i64(s, 9, dep->created_us);
-    return mr_db_exec(s, e);
-}
-
-/* The new limits come with the version, when it is ready: one that fails changes nothing. */
-static int update_deployment(struct mr_tx *tx, struct job *j, struct mr_err *e) {
-    struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "UPDATE deployments SET updated_at = ?1, status = CASE WHEN "
-                           "current_version > 0 THEN status ELSE 'building' END WHERE id = ?2",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_i64(s, 1, mr_now_us());
-    mr_db_bind_id(s, 2, j->dep.id);
-    return mr_db_exec(s, e);
-}
-
-static int insert_version(struct mr_tx *tx, struct job *j, struct mr_err *e) {
-    struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "INSERT INTO versions (deployment_id, n, status, engine, source_blob, "
-                           "metadata, changes, error, created_at) VALUES (?1, ?2, 'building', 0, "
-                           "?3, ?4, ?5, '', ?6)",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, j->dep.id);
-    mr_db_bind_i64(s, 2, j->dep.version);
-    mr_db_bind_blob(s, 3, j->source.sha, MR_SHA256_LEN);
-    mr_db_bind_str(s, 4, j->dep.metadata);
-    mr_db_bind_str(s, 5, j->changes);
-    mr_db_bind_i64(s, 6, mr_now_us());
-    rc = mr_db_exec(s, e);
-    if (rc || !j->idem.p)
-        return rc;
-    rc = mr_db_prepare(tx,
-                       "INSERT INTO idempotency (account_id, key, request_hash, deployment_id, "
-                       "version, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                       &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, j->account);
-    mr_db_bind_str(s, 2, j->idem);
-    mr_db_bind_blob(s, 3, j->request_hash, MR_SHA256_LEN);
-    mr_db_bind_id(s, 4, j->dep.id);
-    mr_db_bind_i64(s, 5, j->dep.version);
-    mr_db_bind_i64(s, 6, mr_now_us());
-    return mr_db_exec(s, e);
-}
-
-/* On the writer thread, so that a second deploy of the name in the same commit finds the entry. */
-static int enter(struct job *j, struct mr_err *e) {
-    if (j->fresh) {
-        mr_registry_add(j->d, j->spare, j->dep.id, j->account);
-        j->entry = j->spare;
-        j->spare = NULL;
-    } else
-        j->entry = mr_registry_find(j->d, j->dep.id);
-    return j->entry ? 0 : mr_fail(e, MR_EINTERNAL, "the deployment is not in the registry");
-}
-
-static int write_insert(struct mr_tx *tx, void *arg, struct mr_err *e) {
-    struct job *j = arg;
-    int rc = j->idem.p ? find_replay(tx, j, e) : 0;
-    if (rc || j->replayed)
-        return rc;
-    j->fresh = true;
-    j->dep = (struct mr_deployment){.id = mr_id_new(),
-                                    .account = j->account,
-                                    .name = j->name,
-                                    .status = MR_LIT("building"),
-                                    .version = 1,
-                                    .created_us = mr_now_us()};
-    j->dep.config = (struct mr_dep_config){.memory_mb = j->memory_mb > 0 ? j->memory_mb : 1024,
-                                           .timeout_s = j->timeout_s > 0 ? j->timeout_s : 30,
-                                           .max_instances = 10};
-    if (j->named)
-        rc = find_named(tx, j, e);
-    j->dep.metadata = mr_metadata_initial(&j->arena, j->file_name, j->size, &j->source);
-    if (!rc && !j->dep.metadata.p)
-        rc = mr_fail(e, MR_ENOMEM, "out of memory");
-    if (!rc)
-        rc = j->fresh ? insert_deployment(tx, j, e) : update_deployment(tx, j, e);
-    if (!rc)
-        rc = insert_version(tx, j, e);
-    if (!rc)
-        rc =
-            mr_dep_event(j->d, tx, "deployment.created", &j->dep, j->base_url, mr_strn(NULL, 0), e);
-    if (!rc)
-        rc = mr_dep_event(j->d, tx, "deployment.building", &j->dep, j->base_url, mr_strn(NULL, 0),
-                          e);
-    return rc ? rc : enter(j, e);
-}
-
-/* --- the second transaction -------------------------------------------------------------- */
-
-/* A ready version serves, unless a later one was ready first. */
-static int write_outcome(struct mr_tx *tx, void *arg, struct mr_err *e) {
-    struct job *j = arg;
-    struct mr_stmt *s;
-    bool ok = j->rc == 0;
-    int rc = mr_db_prepare(tx,
-                           "UPDATE versions SET status = ?1, engine = ?2, program_blob = ?3, "
-                           "metadata = ?4, error = ?5 WHERE deployment_id = ?6 AND n = ?7",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_str(s, 1, ok ? MR_LIT("ready") : MR_LIT("failed"));
-    mr_db_bind_i64(s, 2, j->program.kind);
-    if (ok)
-        mr_db_bind_blob(s, 3, j->program.blob.sha, MR_SHA256_LEN);
-    else
-        mr_db_bind_null(s, 3);
-    mr_db_bind_str(s, 4, j->metadata);
-    mr_db_bind_str(s, 5, ok ? MR_LIT("") : mr_str(j->err.msg));
-    mr_db_bind_id(s, 6, j->dep.id);
-    mr_db_bind_i64(s, 7, j->dep.version);
-    rc = mr_db_exec(s, e);
-    if (rc)
-        return rc;
-    if (ok)
-        rc = mr_db_prepare(tx,
-                           "UPDATE deployments SET status = 'active', current_version = ?1, "
-                           "framework = ?2, updated_at = ?3, memory_mb = CASE WHEN ?5 > 0 THEN ?5 "
-                           "ELSE memory_mb END, timeout_s = CASE WHEN ?6 > 0 THEN ?6 ELSE "
-                           "timeout_s END WHERE id = ?4 AND deleted_at = 0 AND NOT EXISTS (SELECT "
-                           "1 FROM versions v WHERE v.deployment_id = ?4 AND v.n > ?1 AND v.status "
-                           "= 'ready')",
-                           &s, e);
-    else
-        rc = mr_db_prepare(tx,
-                           "UPDATE deployments SET status = CASE WHEN current_version > 0 THEN "
-                           "'active' ELSE 'failed' END, framework = CASE WHEN current_version > 0 "
-                           "THEN framework ELSE ?2 END, updated_at = ?3 WHERE id = ?4 AND "
-                           "deleted_at = 0 AND ?1 > 0",
-                           &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_i64(s, 1, j->dep.version);
-    mr_db_bind_str(s, 2, j->framework.p ? j->framework : MR_LIT(""));
-    mr_db_bind_i64(s, 3, mr_now_us());
-    mr_db_bind_id(s, 4, j->dep.id);
-    if (ok) {
-        mr_db_bind_i64(s, 5, j->memory_mb);
-        mr_db_bind_i64(s, 6, j->timeout_s);
-    }
-    rc = mr_db_exec(s, e);
-    if (!rc)
-        rc = mr_dep_state_read(j->d, tx, j->dep.id, &j->state, e);
-    if (rc || j->state.deleted)
-        return rc;
-    return mr_dep_event(j->d, tx, ok ? "deployment.ready" : "deployment.failed", &j->dep,
-                        j->base_url, ok ? mr_strn(NULL, 0) : mr_str(j->err.msg), e);
-}
-
-/* --- intake ------------------------------------------------------------------------------ */
-
-static int take_in(struct job *j, struct mr_err *e) {
-    struct mr_deployments *d = j->d;
-    struct mr_intake_config ic = {.self_exe = d->c.self_exe};
-    struct mr_intake_result found = {0};
-    struct mr_blob_writer *out = NULL;
-    uint64_t size;
-    int fd = -1;
-    int rc = mr_blob_open(d->c.blobs, &j->source, &fd, &size, e);
-    if (!rc)
-        rc = mr_blob_begin_write(d->c.blobs, &out, e);
-    if (!rc)
-        rc = mr_intake_run(&ic, fd, j->file_name, mr_blob_writer_fd(out), &j->intake_arena, &found,
-                           e);
-    if (!rc) {
-        j->program.kind = found.kind;
-        j->metadata = mr_metadata_final(&j->intake_arena, found.metadata, j->file_name, j->size,
-                                        &j->source, j->requirements, &j->framework);
-        if (!j->metadata.p)
-            rc = mr_fail(e, MR_ENOMEM, "out of memory");
-    }
-    if (!rc) {
-        if (found.kind == MR_ENGINE_ONNX)
-            j->program.blob = j->source; /* ONNX Runtime reads the file itself */
-        else {
-            rc = mr_blob_rescan(out, e); /* the child wrote it, not us */
-            if (!rc)
-                rc = mr_blob_commit(out, &j->program.blob, e);
-        }
-    }
-    mr_blob_writer_free(out);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 /* True once the row is there, false when it never will be. */
-static bool wait_inserted(struct job *j) {
+static bool wait_inserted(struct mr_deploy_job *j) {
     pthread_mutex_lock(&j->lock);
     while (!j->inserted && !j->refused)
         pthread_cond_wait(&j->cond, &j->lock);
@@ -367,50 +102,89 @@ static bool wait_inserted(struct job *j) {
 }
 
 /* Whether what was loaded is what serves now: not deleted, overtaken or given other limits. */
-static bool usable(const struct job *j) {
+static bool usable(const struct mr_deploy_job *j) {
     const struct mr_dep_state *s = &j->state;
     return s->serving && s->program.version == j->program.version &&
            s->config.memory_mb == j->dep.config.memory_mb &&
            s->config.timeout_s == j->dep.config.timeout_s;
 }
 
-static void finish(struct job *j) {
-    struct mr_deployments *d = j->d;
+/* The version serves already; from here on it need not be built again at its next load. */
+static void store_program(struct mr_deploy_job *j) {
     struct mr_err err;
-    j->program.version = j->dep.version;
-    if (!j->rc)
-        j->rc = mr_program_load(d, &j->program, &j->dep.config, &j->loaded, &j->err);
-    if (j->rc && !j->metadata.p)
-        j->metadata = j->dep.metadata;
-    if (j->rc)
-        atomic_fetch_add(&d->intake_failures, 1);
-    int rc = mr_db_write(d->c.db, write_outcome, j, &err);
-    if (rc) {
-        mr_log_msg(d->c.log, MR_LOG_ERROR, "deploy", "%s", err.msg);
-        if (!j->rc) {
-            j->rc = rc;
-            j->err = err;
-        }
-    }
-    if (!j->rc) {
-        struct mr_loaded *serves = usable(j) ? j->loaded : NULL;
-        mr_registry_set(d, j->entry, &j->state, serves);
-        if (serves)
-            j->loaded = NULL;
-    }
+    struct mr_blob_name name;
+    if (j->out && !j->rc && mr_blob_commit(j->out, &name, &err))
+        mr_log_msg(j->d->c.log, MR_LOG_WARN, "deploy", "the program is not stored: %s", err.msg);
 }
 
-static void run_job(void *arg) {
-    struct job *j = arg;
-    atomic_fetch_add(&j->d->intakes, 1);
-    j->rc = take_in(j, &j->err);
-    if (wait_inserted(j))
-        finish(j);
+static void end_job(struct mr_deploy_job *j) {
     pthread_mutex_lock(&j->lock);
     j->done = true;
     pthread_cond_broadcast(&j->cond);
     pthread_mutex_unlock(&j->lock);
-    job_unref(j);
+}
+
+/* After the second transaction. Takes over the reference. */
+static void settle(struct mr_deploy_job *j) {
+    if (!j->rc) {
+        struct mr_loaded *serves = usable(j) ? j->loaded : NULL;
+        mr_registry_set(j->d, j->entry, &j->state, serves);
+        if (serves)
+            j->loaded = NULL;
+    }
+    end_job(j);
+    if (mr_intake_crew_fill(j->d->crew, &(struct mr_err){0}))
+        mr_log_msg(j->d->c.log, MR_LOG_WARN, "deploy", "no spare reader of uploads can be started");
+    store_program(j);
+    mr_deploy_job_unref(j);
+}
+
+static void written_late(void *arg, bool written) {
+    struct mr_deploy_job *j = arg;
+    if (written)
+        settle(j);
+    else /* the row is still 'building': the next start goes on */
+        mr_deploy_job_unref(j);
+}
+
+static void finish(struct mr_deploy_job *j) {
+    struct mr_deployments *d = j->d;
+    struct mr_err err;
+    j->program.version = j->dep.version;
+    if (!j->rc)
+        j->rc = mr_programs_hold(&d->programs, open_fresh, j, &j->program, &j->dep.config,
+                                 &j->loaded, &j->err);
+    if (j->rc && !j->metadata.p)
+        j->metadata = j->dep.metadata;
+    if (j->rc)
+        atomic_fetch_add(&d->intake_failures, 1);
+    if (!mr_db_write(d->c.db, mr_deploy_outcome, j, &err)) {
+        settle(j);
+        return;
+    }
+    mr_log_msg(d->c.log, MR_LOG_ERROR, "deploy", "tried again until it is written: %s", err.msg);
+    j->retry = (struct mr_dep_retry){.fn = mr_deploy_outcome, .arg = j, .done = written_late};
+    mr_dep_retry(d, &j->retry);
+}
+
+void mr_deploy_run(void *arg) {
+    struct mr_deploy_job *j = arg;
+    struct mr_deployments *d = j->d;
+    atomic_fetch_add(&d->running, 1);
+    bool left = atomic_load(&d->closing);
+    if (!left) {
+        atomic_fetch_add(&d->intakes, 1);
+        j->rc = take_in(j, &j->err);
+        /* Killed by the stop, or as good as: no verdict on the file. */
+        left = j->rc && atomic_load(&d->closing);
+    }
+    if (!left && wait_inserted(j))
+        finish(j);
+    else { /* what is in the store as 'building' is taken up by the next start */
+        end_job(j);
+        mr_deploy_job_unref(j);
+    }
+    atomic_fetch_sub(&d->running, 1);
 }
 
 static void hash_part(struct mr_sha256 *h, struct mr_str s) {
@@ -419,7 +193,7 @@ static void hash_part(struct mr_sha256 *h, struct mr_str s) {
     mr_sha256_add(h, s.p ? s.p : "", s.n);
 }
 
-static int hash_request(struct job *j, struct mr_err *e) {
+static int hash_request(struct mr_deploy_job *j, struct mr_err *e) {
     struct mr_sha256 *h = mr_sha256_new();
     if (!h)
         return mr_fail(e, MR_ENOMEM, "out of memory");
@@ -438,18 +212,29 @@ static bool lost(struct mr_str given, struct mr_str kept) {
     return given.p && !kept.p;
 }
 
-static int job_new(struct mr_deployments *d, const struct mr_principal *who,
-                   const struct mr_deploy *in, struct job **ret, struct mr_err *e) {
-    struct job *j = mr_calloc(1, sizeof *j);
+struct mr_deploy_job *mr_deploy_job_new(struct mr_deployments *d) {
+    struct mr_deploy_job *j = mr_calloc(1, sizeof *j);
     if (!j)
-        return mr_fail(e, MR_ENOMEM, "out of memory");
+        return NULL;
     j->d = d;
+    j->source_fd = -1;
     mr_arena_init(&j->arena, 64u << 20);
     mr_arena_init(&j->intake_arena, 64u << 20);
-    j->spare = mr_registry_entry_new();
     atomic_init(&j->refs, 1);
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->cond, NULL);
+    return j;
+}
+
+/* Takes over in->model. */
+static int job_of(struct mr_deployments *d, const struct mr_principal *who, struct mr_deploy *in,
+                  struct mr_deploy_job **ret, struct mr_err *e) {
+    struct mr_deploy_job *j = mr_deploy_job_new(d);
+    if (!j)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    j->upload = in->model;
+    in->model = NULL;
+    j->spare = mr_registry_entry_new();
     j->account = who->account;
     j->named = in->name.p != NULL;
     j->file_name = mr_arena_keep(&j->arena, in->file_name);
@@ -461,24 +246,31 @@ static int job_new(struct mr_deployments *d, const struct mr_principal *who,
     j->idem = mr_arena_keep(&j->arena, in->idempotency_key);
     j->memory_mb = in->memory_mb;
     j->timeout_s = in->timeout_s;
-    j->size = mr_blob_written(in->model);
+    j->size = mr_blob_written(j->upload);
     bool whole = j->spare && j->name.p && j->changes.p && !lost(in->file_name, j->file_name) &&
                  !lost(in->requirements, j->requirements) && !lost(in->base_url, j->base_url) &&
                  !lost(in->idempotency_key, j->idem);
-    int rc =
-        whole ? mr_blob_commit(in->model, &j->source, e) : mr_fail(e, MR_ENOMEM, "out of memory");
+    if (whole)
+        j->request = mr_deploy_request(&j->arena, j);
+    int rc = j->request.p ? mr_blob_seal(j->upload, &j->source, e)
+                          : mr_fail(e, MR_ENOMEM, "out of memory");
+    if (!rc)
+        rc = mr_blob_reread(j->upload, &j->source_fd, e);
     if (!rc)
         rc = hash_request(j, e);
     if (rc)
-        job_unref(j);
+        mr_deploy_job_unref(j);
     else
         *ret = j;
     return rc;
 }
 
-/* The row and the registry's entry; then tells the job. */
-static int insert(struct job *j, struct mr_err *e) {
-    int rc = mr_db_write(j->d->c.db, write_insert, j, e);
+/* The durable upload, then its row and the registry's entry; then tells the job. */
+static int insert(struct mr_deploy_job *j, struct mr_err *e) {
+    struct mr_blob_name name;
+    int rc = mr_blob_commit(j->upload, &name, e);
+    if (!rc)
+        rc = mr_db_write(j->d->c.db, mr_deploy_insert, j, e);
     if (rc && j->fresh && j->entry) { /* entered, but then the commit failed */
         struct mr_dep_state gone = {.seq = atomic_fetch_add(&j->d->seq, 1) + 1, .deleted = true};
         mr_registry_set(j->d, j->entry, &gone, NULL);
@@ -491,7 +283,7 @@ static int insert(struct job *j, struct mr_err *e) {
     return rc;
 }
 
-static void wait_done(struct job *j) {
+static void wait_done(struct mr_deploy_job *j) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += WAIT_S;
@@ -503,7 +295,7 @@ static void wait_done(struct job *j) {
 
 /* What is wrong with the file is one kind of failure, whatever step found it; what is wrong with
  * the server stays what it is. */
-static int outcome_error(const struct job *j, struct mr_err *e) {
+static int outcome_error(const struct mr_deploy_job *j, struct mr_err *e) {
     switch (j->rc) {
     case MR_ENOMEM:
     case MR_EIO:
@@ -521,16 +313,16 @@ static int outcome_error(const struct job *j, struct mr_err *e) {
 int mr_deploy(struct mr_deployments *d, const struct mr_principal *who, struct mr_deploy *in,
               struct mr_arena *arena, struct mr_deployment *ret, bool *ret_replayed,
               struct mr_err *e) {
-    struct job *j;
-    int rc = job_new(d, who, in, &j, e);
+    struct mr_deploy_job *j;
+    int rc = job_of(d, who, in, &j, e);
     mr_blob_writer_free(in->model);
     in->model = NULL;
     if (rc)
         return rc;
     atomic_fetch_add(&j->refs, 1);
-    if (mr_pool_submit(d->intake, run_job, j)) {
-        job_unref(j);
-        job_unref(j);
+    if (mr_pool_submit(d->intake, mr_deploy_run, j)) {
+        mr_deploy_job_unref(j);
+        mr_deploy_job_unref(j);
         return mr_fail(e, MR_EUNAVAIL, "too many deployments are being built: try again later");
     }
     rc = insert(j, e);
@@ -552,6 +344,6 @@ int mr_deploy(struct mr_deployments *d, const struct mr_principal *who, struct m
         else if (j->replayed && mr_str_is(j->dep.status, "failed"))
             rc = mr_fail(e, MR_EREFUSED, "%.*s", (int)j->dep.error.n, j->dep.error.p);
     }
-    job_unref(j);
+    mr_deploy_job_unref(j);
     return rc;
 }

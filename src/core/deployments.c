@@ -3,47 +3,24 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "core/deployments_priv.h"
+#include "core/deploy_priv.h"
 #include "core/metadata.h"
+#include "engine/intake.h"
 
 #define LIST_MAX 100
+#define STOP_MS  10000
 
 struct open_ctx {
     struct mr_deployments *d;
 };
-
-/* A crash between upload and activation leaves a version in 'building': it did not serve and was
- * never acknowledged as active, so it becomes failed. */
-static int repair(struct mr_tx *tx, void *arg, struct mr_err *e) {
-    (void)arg;
-    static const char *const steps[] = {
-        /* Its retry builds anew instead of repeating the interruption. */
-        "DELETE FROM idempotency WHERE EXISTS (SELECT 1 FROM versions v WHERE v.deployment_id = "
-        "idempotency.deployment_id AND v.n = idempotency.version AND v.status = 'building')",
-        "UPDATE versions SET status = 'failed', error = 'interrupted by a restart: deploy again' "
-        "WHERE status = 'building'",
-        "UPDATE deployments SET status = 'failed' WHERE status = 'building' AND current_version = "
-        "0 AND deleted_at = 0",
-        "UPDATE deployments SET status = 'active' WHERE status IN ('updating', 'building') AND "
-        "current_version > 0 AND deleted_at = 0",
-    };
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        struct mr_stmt *s;
-        int rc = mr_db_prepare(tx, steps[i], &s, e);
-        if (!rc)
-            rc = mr_db_exec(s, e);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
 
 static int load_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct mr_deployments *d = ((struct open_ctx *)arg)->d;
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "SELECT d.id, d.account_id, d.memory_mb, d.timeout_s, d.min_instances, "
-                           "d.max_instances, v.n, v.engine, v.program_blob FROM deployments d LEFT "
+                           "d.max_instances, v.n, v.engine, v.program_blob, v.source_blob FROM "
+                           "deployments d LEFT "
                            "JOIN versions v ON v.deployment_id = d.id AND v.n = d.current_version "
                            "WHERE d.deleted_at = 0",
                            &s, e);
@@ -65,6 +42,9 @@ static int load_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
             dep->now.program.version = (uint32_t)mr_db_i64(s, 6);
             dep->now.program.kind = (enum mr_engine_kind)mr_db_i64(s, 7);
             memcpy(dep->now.program.blob.sha, blob.p, MR_SHA256_LEN);
+            struct mr_str source = mr_db_blob(s, 9);
+            if (source.n == MR_SHA256_LEN)
+                memcpy(dep->now.program.source.sha, source.p, MR_SHA256_LEN);
             dep->now.serving = true;
         }
         mr_registry_add(d, dep, id, account);
@@ -86,6 +66,19 @@ static void preload(void *arg) {
     }
 }
 
+static void fill_crew(void *arg) {
+    struct mr_deployments *d = arg;
+    struct mr_err err;
+    if (mr_intake_crew_fill(d->crew, &err))
+        mr_log_msg(d->c.log, MR_LOG_WARN, "deploy", "no spare reader of uploads: %s", err.msg);
+}
+
+static int submit(struct mr_deployments *d, void (*fn)(void *), struct mr_err *e) {
+    return mr_pool_submit(d->intake, fn, d)
+               ? mr_fail(e, MR_EINTERNAL, "the intake pool takes no work")
+               : 0;
+}
+
 int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deployments **ret,
                         struct mr_err *e) {
     struct mr_deployments *d = mr_calloc(1, sizeof *d);
@@ -95,13 +88,19 @@ int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deploym
     struct open_ctx ctx = {d};
     int rc = mr_registry_init(d, e);
     if (!rc)
+        rc = mr_intake_crew_new(c->self_exe, &d->crew, e);
+    if (!rc)
         rc = mr_pool_new(c->intake_threads ? c->intake_threads : 2, 1000, &d->intake, e);
     if (!rc)
-        rc = mr_db_write(c->db, repair, NULL, e);
+        rc = mr_db_write(c->db, mr_deploy_repair, d, e);
     if (!rc)
         rc = mr_db_read(c->db, load_rows, &ctx, e);
-    if (!rc && d->preload && mr_pool_submit(d->intake, preload, d))
-        rc = mr_fail(e, MR_EINTERNAL, "the intake pool takes no work");
+    if (!rc && d->preload)
+        rc = submit(d, preload, e);
+    if (!rc && d->recover)
+        rc = submit(d, mr_deploy_recover, e);
+    if (!rc)
+        rc = submit(d, fill_crew, e);
     if (rc) {
         mr_deployments_free(d);
         return rc;
@@ -110,12 +109,27 @@ int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deploym
     return 0;
 }
 
+/* Builds that do not end by themselves are killed; the next start takes them up. */
+static void stop_builds(struct mr_deployments *d) {
+    int64_t until = mr_mono_ns() + (d->c.stop_ms > 0 ? d->c.stop_ms : STOP_MS) * 1000000;
+    while (atomic_load(&d->running) && mr_mono_ns() < until)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    if (d->crew)
+        mr_intake_crew_stop(d->crew);
+}
+
 void mr_deployments_free(struct mr_deployments *d) {
     if (!d)
         return;
     atomic_store(&d->closing, true);
+    stop_builds(d);
     mr_pool_free(d->intake);
     mr_registry_release(d);
+    for (struct mr_deploy_job *j; (j = d->recover);) {
+        d->recover = j->next;
+        mr_deploy_job_unref(j);
+    }
+    mr_intake_crew_free(d->crew);
     mr_free(d);
 }
 
@@ -295,6 +309,7 @@ static int write_change(struct mr_tx *tx, void *arg, struct mr_err *e) {
 struct apply {
     struct mr_deployments *d;
     struct mr_id id;
+    struct mr_dep_retry retry;
 };
 
 static int write_applied(struct mr_tx *tx, void *arg, struct mr_err *e) {
@@ -311,6 +326,11 @@ static int write_applied(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return mr_db_exec(s, e);
 }
 
+static void applied_late(void *arg, bool written) {
+    (void)written; /* if not, the next start ends the update */
+    mr_free(arg);
+}
+
 /* Loads the model again under its new limits and ends the update. */
 static void apply_change(void *arg) {
     struct apply *a = arg;
@@ -319,9 +339,13 @@ static void apply_change(void *arg) {
     struct mr_err err;
     if (dep && mr_registry_reload(d, dep, &err))
         mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
-    if (mr_db_write(d->c.db, write_applied, a, &err))
-        mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
-    mr_free(a);
+    if (!mr_db_write(d->c.db, write_applied, a, &err)) {
+        mr_free(a);
+        return;
+    }
+    mr_log_msg(d->c.log, MR_LOG_ERROR, "deployment.update", "%s", err.msg);
+    a->retry = (struct mr_dep_retry){.fn = write_applied, .arg = a, .done = applied_late};
+    mr_dep_retry(d, &a->retry);
 }
 
 /* The model must fit its new memory before anything is changed. */
@@ -359,7 +383,7 @@ int mr_deployments_update(struct mr_deployments *d, struct mr_id account, struct
     struct mr_dep *dep = mr_registry_find(d, id);
     if (dep)
         mr_registry_set(d, dep, &c.state, NULL);
-    *a = (struct apply){d, id};
+    *a = (struct apply){.d = d, .id = id};
     if (mr_pool_submit(d->intake, apply_change, a))
         apply_change(a);
     *ret = c.dep;

@@ -22,11 +22,14 @@ struct mr_deployments_config {
     uint64_t model_cache_max; /* bytes of loaded models; idle ones leave first */
     int64_t idle_unload_s;    /* a model with min_instances 0 leaves after so long unused */
     unsigned intake_threads;  /* 0 = 2 */
+    int64_t stop_ms;          /* builds under way get so long when closing; 0 = 10,000 */
 };
-/* Reads the registry; versions that a crash left half-built become failed. */
+/* Reads the registry; versions that an earlier process left half-built are built from now on, in
+ * the background. */
 int mr_deployments_open(const struct mr_deployments_config *c, struct mr_deployments **ret,
                         struct mr_err *e);
-/* Waits for intake that is under way. */
+/* Waits for builds that are under way, but not long; those, and what is queued, are left to the
+ * next start. */
 void mr_deployments_free(struct mr_deployments *d);
 
 #define MR_DEP_PREFIX "dep-"

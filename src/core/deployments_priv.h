@@ -46,9 +46,25 @@ struct mr_dep_shard {
     size_t n_bucket, n;
 };
 
+/* A transaction that has to be written some time, although it just failed. */
+struct mr_dep_retry {
+    int (*fn)(struct mr_tx *tx, void *arg, struct mr_err *e);
+    void *arg;
+    /* Exactly once: written, or (false) the server stops before. */
+    void (*done)(void *arg, bool written);
+    struct mr_dep_retry *next;
+    int64_t at_ns, delay_ns;
+};
+
+struct mr_deploy_job;
+struct mr_intake_crew;
+
 struct mr_deployments {
     struct mr_deployments_config c;
     struct mr_pool *intake;
+    struct mr_intake_crew *crew;
+    struct mr_deploy_job *recover; /* versions that an earlier process did not finish */
+    atomic_uint running;           /* jobs of the intake pool that are at work */
     struct mr_dep_shard shard[MR_DEP_SHARDS];
     atomic_uint_least64_t seq; /* of the latest mr_dep_state */
     pthread_t janitor;
@@ -56,7 +72,8 @@ struct mr_deployments {
     pthread_mutex_t stop_lock;
     pthread_cond_t stop_cond;
     bool stopping;
-    struct mr_dep *preload; /* kept loaded by min_instances; loaded after the start */
+    struct mr_dep_retry *retries; /* under stop_lock; the janitor writes them */
+    struct mr_dep *preload;       /* kept loaded by min_instances; loaded after the start */
     atomic_bool closing;
     struct mr_programs programs;
     pthread_mutex_t sweep_lock;
@@ -64,7 +81,7 @@ struct mr_deployments {
     atomic_uint_least64_t loads, evictions, intakes, intake_failures;
 };
 
-/* registry.c */
+/* registry.c; mr_dep_retry*: dep_retry.c */
 int mr_registry_init(struct mr_deployments *d, struct mr_err *e);
 void mr_registry_release(struct mr_deployments *d);
 struct mr_dep *mr_registry_find(struct mr_deployments *d, struct mr_id id);
@@ -85,9 +102,29 @@ int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loa
 /* The janitor's pass: unloads what is idle at now_ns (mr_mono_ns), then what the cache is over its
  * size by. */
 void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns);
-/* mr_programs_hold on this store. */
-int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
+/* mr_programs_hold on this store. A program that is not in the store (it is only stored after its
+ * version serves, see deploy.c) is made again from the upload; *p then names the new one. */
+int mr_program_load(struct mr_deployments *d, struct mr_dep_program *p,
                     const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e);
+/* Has the janitor write it, again and again until it succeeds or the server stops. `r` (fn, arg and
+ * done are set) is borrowed until done was called. */
+void mr_dep_retry(struct mr_deployments *d, struct mr_dep_retry *r);
+/* For the janitor, under stop_lock: how long to sleep at most, and writing what is due (the lock is
+ * released meanwhile). */
+int64_t mr_dep_retry_wait(const struct mr_deployments *d, int64_t longest_ns);
+void mr_dep_retry_due(struct mr_deployments *d);
+void mr_dep_retry_drop(struct mr_deployments *d); /* when every other thread has ended */
+
+/* deploy_recover.c */
+/* In a write transaction, before anything is served: what half-built rows become; lists in
+ * d->recover (arg is d) those that mr_deploy_recover builds. */
+int mr_deploy_repair(struct mr_tx *tx, void *arg, struct mr_err *e);
+void mr_deploy_recover(void *deployments); /* on the intake pool */
+
+/* rebuild.c */
+/* Makes the program of a version again from its upload, stores it and opens it for reading. */
+int mr_program_rebuild(struct mr_deployments *d, struct mr_dep_program *p, int *ret_fd,
+                       struct mr_err *e);
 
 /* deployments_sql.c: statements shared by reads and writes */
 /* Joined as d (deployments) and v (its current, else newest version). */

@@ -46,7 +46,8 @@ int mr_dep_state_read(struct mr_deployments *d, struct mr_tx *tx, struct mr_id i
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "SELECT d.deleted_at, d.memory_mb, d.timeout_s, d.min_instances, "
-                           "d.max_instances, v.n, v.engine, v.program_blob FROM deployments d LEFT "
+                           "d.max_instances, v.n, v.engine, v.program_blob, v.source_blob FROM "
+                           "deployments d LEFT "
                            "JOIN versions v ON v.deployment_id = d.id AND v.n = d.current_version "
                            "WHERE d.id = ?1",
                            &s, e);
@@ -66,6 +67,9 @@ int mr_dep_state_read(struct mr_deployments *d, struct mr_tx *tx, struct mr_id i
     now.serving = !now.deleted && now.program.version > 0 && blob.n == MR_SHA256_LEN;
     if (now.serving)
         memcpy(now.program.blob.sha, blob.p, MR_SHA256_LEN);
+    struct mr_str source = mr_db_blob(s, 8);
+    if (source.n == MR_SHA256_LEN)
+        memcpy(now.program.source.sha, source.p, MR_SHA256_LEN);
     mr_db_done(s);
     *ret = now;
     return 0;

@@ -81,16 +81,14 @@ static void leave(struct mr_programs *p, struct mr_loaded *l) {
     mr_free(l);
 }
 
-static int load(struct mr_programs *p, struct mr_blobs *blobs, const struct mr_dep_program *program,
-                const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e) {
+static int load(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
+                struct mr_dep_program *program, const struct mr_dep_config *config,
+                struct mr_loaded **ret, struct mr_err *e) {
     struct mr_model_spec spec = {.kind = program->kind,
                                  .memory_limit = (uint64_t)config->memory_mb << 20,
                                  .timeout_ms = config->timeout_s * 1000};
     MR_AUTO_CLOSE int fd = -1;
-    uint64_t size;
-    int rc = mr_blob_open(blobs, &program->blob, &fd, &size, e);
-    if (rc == MR_ENOTFOUND)
-        return mr_fail(e, MR_EINTERNAL, "the model's file is missing from the store");
+    int rc = open(ctx, program, &fd, e);
     if (rc)
         return rc;
     MR_AUTO_FREE struct mr_loaded *l = mr_calloc(1, sizeof *l);
@@ -126,15 +124,15 @@ static struct mr_loaded *enter(struct mr_programs *p, struct mr_loaded *fresh) {
     return l;
 }
 
-int mr_programs_hold(struct mr_programs *p, struct mr_blobs *blobs,
-                     const struct mr_dep_program *program, const struct mr_dep_config *config,
+int mr_programs_hold(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
+                     struct mr_dep_program *program, const struct mr_dep_config *config,
                      struct mr_loaded **ret, struct mr_err *e) {
     struct mr_loaded *l = NULL;
     bool native = program->kind == MR_ENGINE_NATIVE;
     if (native)
         l = hold_loaded(p, program, config->timeout_s);
     if (!l) {
-        int rc = load(p, blobs, program, config, &l, e);
+        int rc = load(p, open, ctx, program, config, &l, e);
         if (rc)
             return rc;
         l = enter(p, l);

@@ -18,7 +18,8 @@
 struct mr_dep_program {
     uint32_t version;
     enum mr_engine_kind kind;
-    struct mr_blob_name blob;
+    struct mr_blob_name blob;   /* what is loaded; missing under its name: made again from … */
+    struct mr_blob_name source; /* … the upload */
 };
 
 struct mr_loaded {
@@ -45,10 +46,14 @@ struct mr_programs {
 int mr_programs_init(struct mr_programs *p, struct mr_err *e);
 void mr_programs_release(struct mr_programs *p); /* nothing may be held */
 
+/* A descriptor of the program's bytes, which the caller closes. May have to make them anew and then
+ * set program->blob to their name. */
+typedef int mr_program_open_fn(void *ctx, struct mr_dep_program *program, int *ret_fd,
+                               struct mr_err *e);
 /* A hold on the program, loaded now unless another holder has it in memory. MR_ETOOBIG: over the
  * memory limit. */
-int mr_programs_hold(struct mr_programs *p, struct mr_blobs *blobs,
-                     const struct mr_dep_program *program, const struct mr_dep_config *config,
+int mr_programs_hold(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
+                     struct mr_dep_program *program, const struct mr_dep_config *config,
                      struct mr_loaded **ret, struct mr_err *e);
 /* Gives a hold back; true: it was the last one and the model has left. NULL is fine. Ending a
  * worker process can take a while: not under a lock that others wait for. */

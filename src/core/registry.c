@@ -105,9 +105,19 @@ void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct 
     mr_programs_drop(&d->programs, old);
 }
 
-int mr_program_load(struct mr_deployments *d, const struct mr_dep_program *p,
+static int open_stored(void *ctx, struct mr_dep_program *p, int *ret_fd, struct mr_err *e) {
+    struct mr_deployments *d = ctx;
+    int rc = mr_blob_open(d->c.blobs, &p->blob, ret_fd, NULL, e);
+    if (rc != MR_ENOTFOUND)
+        return rc;
+    if (p->kind == MR_ENGINE_NATIVE)
+        return mr_program_rebuild(d, p, ret_fd, e);
+    return mr_fail(e, MR_EINTERNAL, "the model's file is missing from the store");
+}
+
+int mr_program_load(struct mr_deployments *d, struct mr_dep_program *p,
                     const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e) {
-    return mr_programs_hold(&d->programs, d->c.blobs, p, config, ret, e);
+    return mr_programs_hold(&d->programs, open_stored, d, p, config, ret, e);
 }
 
 /* Under load_lock. */
@@ -122,8 +132,10 @@ static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err 
     struct mr_loaded *old = fresh;
     pthread_mutex_lock(&dep->lock);
     /* What changed meanwhile brings its own instance, or the next request loads it. */
-    if (dep->now.seq == s.seq && dep->now.serving)
+    if (dep->now.seq == s.seq && dep->now.serving) {
+        dep->now.program.blob = s.program.blob; /* another one when it was built again */
         old = swap(dep, fresh);
+    }
     pthread_mutex_unlock(&dep->lock);
     mr_programs_drop(&d->programs, old);
     atomic_fetch_add(&d->loads, 1);
@@ -304,17 +316,21 @@ void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns) {
 
 static void *janitor(void *arg) {
     struct mr_deployments *d = arg;
+    int64_t period = (d->c.idle_unload_s < JANITOR_PERIOD_S ? 1 : JANITOR_PERIOD_S) * 1000000000ll;
+    int64_t next = mr_mono_ns() + period;
     pthread_mutex_lock(&d->stop_lock);
     while (!d->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += d->c.idle_unload_s < JANITOR_PERIOD_S ? 1 : JANITOR_PERIOD_S;
+        int64_t now = mr_mono_ns();
+        int64_t at = now + mr_dep_retry_wait(d, next > now ? next - now : 0);
+        struct timespec until = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
         pthread_cond_timedwait(&d->stop_cond, &d->stop_lock, &until);
-        if (d->stopping)
-            break;
+        mr_dep_retry_due(d);
+        if (d->stopping || mr_mono_ns() < next)
+            continue;
         pthread_mutex_unlock(&d->stop_lock);
         mr_registry_sweep(d, mr_mono_ns());
         pthread_mutex_lock(&d->stop_lock);
+        next = mr_mono_ns() + period;
     }
     pthread_mutex_unlock(&d->stop_lock);
     return NULL;
@@ -323,7 +339,11 @@ static void *janitor(void *arg) {
 int mr_registry_init(struct mr_deployments *d, struct mr_err *e) {
     pthread_mutex_init(&d->stop_lock, NULL);
     pthread_mutex_init(&d->sweep_lock, NULL);
-    pthread_cond_init(&d->stop_cond, NULL);
+    pthread_condattr_t a;
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->stop_cond, &a);
+    pthread_condattr_destroy(&a);
     int rc = mr_programs_init(&d->programs, e);
     if (rc)
         return rc;
@@ -349,6 +369,7 @@ void mr_registry_release(struct mr_deployments *d) {
         pthread_mutex_unlock(&d->stop_lock);
         pthread_join(d->janitor, NULL);
     }
+    mr_dep_retry_drop(d);
     for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
         struct mr_dep_shard *s = &d->shard[i];
         for (size_t b = 0; s->bucket && b < s->n_bucket; b++)

@@ -6,15 +6,166 @@
 #include "io/child.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yyjson.h>
 
 #define REPLY_MAX      ((size_t)32 << 20)
 #define DEFAULT_MEMORY ((uint64_t)4 << 30)
 #define DEFAULT_MS     60000
+#define SPARE_FILE_MAX ((uint64_t)64 << 20)
 
 MR_DEFINE_CLEANUP(yyjson_doc *, yyjson_doc_free);
+
+/* A child that knows its limits and has no file yet. */
+struct reader {
+    struct mr_child child;
+    int talk;
+};
+#define NO_READER ((struct reader){.child = MR_CHILD_NONE, .talk = -1})
+
+struct run { /* of one file, on its thread's stack */
+    struct run *next;
+    const struct mr_child *child;
+};
+
+struct mr_intake_crew {
+    char *self_exe;
+    pthread_mutex_t lock; /* guards what follows */
+    struct reader spare;  /* talk < 0: none */
+    struct run *running;
+    bool stopped;
+};
+
+static void reader_release(struct reader *r) {
+    mr_child_release(&r->child);
+    if (r->talk >= 0)
+        close(r->talk);
+    *r = NO_READER;
+}
+
+static int reader_start(const char *self_exe, const struct mr_intake_limits *q, struct reader *ret,
+                        struct mr_err *e) {
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+        return mr_fail_errno(e, "socketpair");
+    MR_AUTO_CLOSE int theirs = sv[1]; /* closed, so that its end shows as the end of the stream */
+    MR_CLEANUP(reader_release) struct reader r = NO_READER;
+    r.talk = sv[0];
+    static const char *const argv[] = {"millrace", "__intake", NULL};
+    struct mr_child_spec spec = {.exe = self_exe,
+                                 .argv = argv,
+                                 .fds = (const int[]){theirs},
+                                 .n_fds = 1,
+                                 .stderr_too = MR_INTAKE_STDERR};
+    int rc = mr_child_spawn(&spec, &r.child, e);
+    if (!rc) /* fits the socket's buffer: does not wait for the child */
+        rc = mr_msg_write(r.talk, q, sizeof *q, 0, e);
+    if (rc)
+        return rc;
+    *ret = r;
+    r = NO_READER;
+    return 0;
+}
+
+static struct mr_intake_limits limits_for(uint64_t memory, int64_t ms, uint64_t file_max) {
+    return (struct mr_intake_limits){memory, (uint64_t)(ms / 1000 + 1), file_max};
+}
+
+int mr_intake_crew_new(const char *self_exe, struct mr_intake_crew **ret, struct mr_err *e) {
+    struct mr_intake_crew *s = mr_calloc(1, sizeof *s);
+    char *copy = self_exe ? mr_strndup(self_exe, strlen(self_exe)) : NULL;
+    if (!s || (self_exe && !copy)) {
+        mr_free(s);
+        mr_free(copy);
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
+    s->self_exe = copy;
+    s->spare = NO_READER;
+    pthread_mutex_init(&s->lock, NULL);
+    *ret = s;
+    return 0;
+}
+
+int mr_intake_crew_fill(struct mr_intake_crew *s, struct mr_err *e) {
+    pthread_mutex_lock(&s->lock);
+    bool enough = s->spare.talk >= 0 || s->stopped;
+    pthread_mutex_unlock(&s->lock);
+    if (enough)
+        return 0;
+    struct mr_intake_limits q = limits_for(DEFAULT_MEMORY, DEFAULT_MS, SPARE_FILE_MAX);
+    struct reader r = NO_READER;
+    int rc = reader_start(s->self_exe, &q, &r, e);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&s->lock);
+    if (s->spare.talk < 0 && !s->stopped) {
+        s->spare = r;
+        r = NO_READER;
+    }
+    pthread_mutex_unlock(&s->lock);
+    reader_release(&r); /* another thread was faster */
+    return 0;
+}
+
+void mr_intake_crew_stop(struct mr_intake_crew *s) {
+    pthread_mutex_lock(&s->lock);
+    s->stopped = true;
+    for (const struct run *r = s->running; r; r = r->next)
+        mr_child_kill(r->child);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void mr_intake_crew_free(struct mr_intake_crew *s) {
+    if (!s)
+        return;
+    reader_release(&s->spare);
+    pthread_mutex_destroy(&s->lock);
+    mr_free(s->self_exe);
+    mr_free(s);
+}
+
+static int run_begin(struct mr_intake_crew *s, struct run *run, const struct mr_child *child,
+                     struct mr_err *e) {
+    if (!s)
+        return 0;
+    run->child = child;
+    pthread_mutex_lock(&s->lock);
+    bool stopped = s->stopped;
+    if (!stopped) {
+        run->next = s->running;
+        s->running = run;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return stopped ? mr_fail(e, MR_EUNAVAIL, "the server is stopping") : 0;
+}
+
+static void run_end(struct mr_intake_crew *s, const struct run *run) {
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct run **at = &s->running;
+    while (*at && *at != run)
+        at = &(*at)->next;
+    if (*at)
+        *at = run->next;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The waiting child, which is the caller's from now on. One that died meanwhile is none. */
+static struct reader spare_take(struct mr_intake_crew *s) {
+    pthread_mutex_lock(&s->lock);
+    struct reader r = s->spare;
+    s->spare = NO_READER;
+    pthread_mutex_unlock(&s->lock);
+    struct pollfd p = {.fd = r.child.pidfd, .events = POLLIN};
+    if (r.talk >= 0 && poll(&p, 1, 0) != 0)
+        reader_release(&r);
+    return r;
+}
 
 static int crashed(struct mr_child *c, uint64_t memory, struct mr_err *e) {
     struct mr_child_exit x;
@@ -59,41 +210,56 @@ static int take_reply(const char *p, size_t n, struct mr_arena *arena, struct mr
     return 0;
 }
 
+/* A child that has the file: the one that waits, else a new one. On failure ret may hold a child
+ * that ended, for its exit status. */
+static int begin(const struct mr_intake_config *c, const struct mr_intake_limits *q, int model_fd,
+                 struct mr_str name, int out_fd, struct reader *ret, struct mr_err *e) {
+    struct mr_intake_job job = {.name_len = name.n < sizeof job.name ? name.n : sizeof job.name};
+    if (job.name_len)
+        memcpy(job.name, name.p, job.name_len);
+    const int fds[] = {model_fd, out_fd};
+    bool usual = q->memory_max == DEFAULT_MEMORY && q->cpu_seconds == DEFAULT_MS / 1000 + 1 &&
+                 q->file_max <= SPARE_FILE_MAX;
+    struct reader r = usual && c->crew ? spare_take(c->crew) : NO_READER;
+    if (r.talk >= 0 && mr_fds_send(r.talk, &job, sizeof job, fds, 2, NULL))
+        reader_release(&r); /* it died before it had the file: any other child will do */
+    int rc = 0;
+    if (r.talk < 0) {
+        rc = reader_start(c->self_exe, q, &r, e);
+        if (!rc)
+            rc = mr_fds_send(r.talk, &job, sizeof job, fds, 2, e);
+    }
+    *ret = r;
+    return rc;
+}
+
 int mr_intake_run(const struct mr_intake_config *c, int model_fd, struct mr_str file_name,
                   int out_fd, struct mr_arena *arena, struct mr_intake_result *ret,
                   struct mr_err *e) {
     uint64_t memory = c->memory_max ? c->memory_max : DEFAULT_MEMORY;
     int64_t ms = c->timeout_ms > 0 ? c->timeout_ms : DEFAULT_MS;
     int64_t deadline = mr_mono_ns() + ms * 1000000;
-    int sv[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
-        return mr_fail_errno(e, "socketpair");
-    MR_AUTO_CLOSE int ours = sv[0], theirs = sv[1];
-    static const char *const argv[] = {"millrace", "__intake", NULL};
-    struct mr_child_spec spec = {.exe = c->self_exe,
-                                 .argv = argv,
-                                 .fds = (const int[]){model_fd, out_fd, theirs},
-                                 .n_fds = 3,
-                                 .stderr_too = MR_INTAKE_STDERR};
-    MR_CLEANUP(mr_child_release) struct mr_child child = MR_CHILD_NONE;
-    int r = mr_child_spawn(&spec, &child, e);
-    if (r)
+    struct stat st;
+    if (fstat(model_fd, &st))
+        return mr_fail_errno(e, "the model file's size");
+    struct mr_intake_limits q = limits_for(memory, ms, (uint64_t)st.st_size);
+    MR_CLEANUP(reader_release) struct reader child = NO_READER;
+    int r = begin(c, &q, model_fd, file_name, out_fd, &child, e);
+    if (r && child.talk < 0)
         return r;
-    close(MR_TAKE_FD(theirs)); /* so that the child's end is seen as the end of the stream */
-
-    struct mr_intake_request q = {.memory_max = memory, .cpu_seconds = (uint64_t)(ms / 1000 + 1)};
-    q.name_len = file_name.n < sizeof q.name ? file_name.n : sizeof q.name;
-    if (q.name_len)
-        memcpy(q.name, file_name.p, q.name_len);
     MR_AUTO_FREE char *reply = NULL;
     size_t n = 0;
-    r = mr_msg_write(ours, &q, sizeof q, deadline, e);
+    struct run run = {0};
     if (!r)
-        r = mr_msg_read(ours, REPLY_MAX, deadline, &reply, &n, e);
+        r = run_begin(c->crew, &run, &child.child, e);
+    if (!r) {
+        r = mr_msg_read(child.talk, REPLY_MAX, deadline, &reply, &n, e);
+        run_end(c->crew, &run);
+    }
     if (r == MR_ETIMEOUT)
         return mr_fail(e, MR_ETIMEOUT, "reading the model file took longer than %lld s",
                        (long long)(ms / 1000));
     if (r == MR_EIO)
-        return crashed(&child, memory, e);
+        return crashed(&child.child, memory, e);
     return r ? r : take_reply(reply, n, arena, ret, e);
 }

@@ -7,10 +7,24 @@
 #include "base/err.h"
 #include "engine/engine.h"
 
+/* The children of a server: those that read a file, and a spare that is started and sandboxed ahead
+ * of its file, which saves the upload that takes it the start of a process. Each child reads one
+ * file only. Thread-safe. */
+struct mr_intake_crew;
+int mr_intake_crew_new(const char *self_exe, struct mr_intake_crew **ret, struct mr_err *e);
+/* Starts a spare unless one waits; returns before it is ready. Blocks for about a millisecond.
+ * MR_EIO and the like when it cannot start: runs start their own then. */
+int mr_intake_crew_fill(struct mr_intake_crew *c, struct mr_err *e);
+/* Kills every child; runs end with an error, and later ones are refused with MR_EUNAVAIL. */
+void mr_intake_crew_stop(struct mr_intake_crew *c);
+void mr_intake_crew_free(struct mr_intake_crew *c); /* when no run uses it; takes NULL */
+
 struct mr_intake_config {
-    const char *self_exe; /* this program; re-run as "millrace __intake" */
-    uint64_t memory_max;  /* address space of the child, default 4 GiB */
-    int64_t timeout_ms;   /* default 60,000 */
+    const char *self_exe;        /* this program; re-run as "millrace __intake" */
+    struct mr_intake_crew *crew; /* NULL: none. Its spare is used for files up to 64
+                                  * MiB under the default limits */
+    uint64_t memory_max;         /* address space of the child, default 4 GiB */
+    int64_t timeout_ms;          /* default 60,000 */
 };
 
 struct mr_intake_result {

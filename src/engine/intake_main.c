@@ -1,5 +1,6 @@
-/* The intake child: 3 = the uploaded file, 4 = the compiled program (readable and writable),
- * 5 = request and reply. Not a byte of the file is looked at before the sandbox is closed. */
+/* The intake child. It is started with one descriptor (3: limits, job, reply), closes its sandbox,
+ * and only then receives the uploaded file (4) and the program to write (5, readable too). One
+ * child reads one file. */
 #include "base/cleanup.h"
 #include "engine/detect.h"
 #include "engine/intake.h"
@@ -12,12 +13,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MODEL_FD = 3, OUT_FD = 4, TALK_FD = 5 };
+enum { TALK_FD = 3, MODEL_FD = 4, OUT_FD = 5 };
 
 #define WARN_MAX 4
 
 struct work {
-    struct mr_intake_request q;
+    struct mr_intake_limits q;
+    struct mr_intake_job job;
     struct mr_str file, name;
     struct mr_arena arena;
     struct mr_buf reply;
@@ -123,32 +125,48 @@ static void run(struct work *w) {
     mr_buf_char(&w->reply, '}');
 }
 
-int mr_intake_child_main(void) {
-    struct work w = {.file = {"", 0}};
-    MR_AUTO_FREE char *request = NULL;
-    size_t n;
-    if (mr_msg_read(TALK_FD, sizeof w.q, 0, &request, &n, NULL) || n != sizeof w.q)
-        return 2;
-    memcpy(&w.q, request, sizeof w.q);
-    w.name = (struct mr_str){w.q.name, w.q.name_len <= sizeof w.q.name ? w.q.name_len : 0};
-    off_t size = lseek(MODEL_FD, 0, SEEK_END);
-    if (size > 0) {
-        void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, MODEL_FD, 0);
-        if (p == MAP_FAILED)
-            return 2;
-        w.file = (struct mr_str){p, (size_t)size};
-    }
-    const struct mr_sandbox_fd fds[] = {{.fd = MODEL_FD, .read = true},
-                                        {.fd = OUT_FD, .read = true, .write = true},
-                                        {.fd = TALK_FD, .write = true}};
+/* The descriptors that come have the numbers the filter was made for: they are the lowest free. */
+static int enter_sandbox(const struct mr_intake_limits *q) {
+    const struct mr_sandbox_fd fds[] = {{.fd = TALK_FD, .write = true, .receive = true},
+                                        {.fd = MODEL_FD, .read = true},
+                                        {.fd = OUT_FD, .read = true, .write = true}};
     struct mr_sandbox box = {.profile = MR_SANDBOX_INTAKE,
                              .fds = fds,
                              .n_fds = 3,
-                             .memory_max = w.q.memory_max + w.file.n,
-                             .cpu_seconds = w.q.cpu_seconds,
-                             .file_max = w.q.memory_max};
-    if (mr_sandbox_enter(&box, NULL))
+                             .memory_max = q->memory_max + q->file_max,
+                             .cpu_seconds = q->cpu_seconds,
+                             .file_max = q->memory_max};
+    return mr_sandbox_enter(&box, NULL);
+}
+
+static bool take_job(struct work *w) {
+    int fds[2];
+    if (mr_fds_recv(TALK_FD, &w->job, sizeof w->job, fds, 2, NULL) || fds[0] != MODEL_FD ||
+        fds[1] != OUT_FD)
+        return false;
+    w->name =
+        (struct mr_str){w->job.name, w->job.name_len <= sizeof w->job.name ? w->job.name_len : 0};
+    off_t size = lseek(MODEL_FD, 0, SEEK_END);
+    if (size <= 0)
+        return true;
+    void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, MODEL_FD, 0);
+    if (p == MAP_FAILED)
+        return false;
+    w->file = (struct mr_str){p, (size_t)size};
+    return true;
+}
+
+int mr_intake_child_main(void) {
+    struct work w = {.file = {"", 0}};
+    MR_AUTO_FREE char *limits = NULL;
+    size_t n;
+    if (mr_msg_read(TALK_FD, sizeof w.q, 0, &limits, &n, NULL) || n != sizeof w.q)
+        return 2;
+    memcpy(&w.q, limits, sizeof w.q);
+    if (enter_sandbox(&w.q))
         _exit(MR_INTAKE_EXIT_SANDBOX);
+    if (!take_job(&w)) /* a spare whose server has ended comes here too */
+        _exit(2);
     mr_arena_init(&w.arena, w.q.memory_max / 2);
     mr_buf_init(&w.reply, (size_t)16 << 20);
     run(&w);

@@ -54,5 +54,12 @@ int mr_msg_write(int fd, const void *p, size_t n, int64_t deadline_ns, struct mr
 /* *ret is from mr_malloc, NUL-terminated behind its n bytes. */
 int mr_msg_read(int fd, size_t max, int64_t deadline_ns, char **ret, size_t *ret_n,
                 struct mr_err *e);
+/* A record of n bytes (at most 4096) together with descriptors (1 to 8), for a Unix stream socket
+ * that carries nothing else at that moment. The receiver's descriptors are new ones, the lowest
+ * free numbers in order, closed on exec. MR_EIO for a closed peer and for anything but exactly n
+ * bytes with n_fds descriptors. */
+int mr_fds_send(int sock, const void *p, size_t n, const int *fds, unsigned n_fds,
+                struct mr_err *e);
+int mr_fds_recv(int sock, void *p, size_t n, int *fds, unsigned n_fds, struct mr_err *e);
 
 #endif

@@ -123,6 +123,8 @@ static int allow_files(scmp_filter_ctx c, const struct mr_sandbox *s) {
             r = allow_fd(c, writes[k], f->fd);
         for (size_t k = 0; !r && k < sizeof both / sizeof *both; k++)
             r = allow_fd(c, both[k], f->fd);
+        if (!r && f->receive)
+            r = allow_fd(c, SCMP_SYS(recvmsg), f->fd);
     }
     if (!r) /* what an abort message goes to: /dev/null unless the parent kept it open */
         r = allow_fd(c, SCMP_SYS(write), STDERR_FILENO);

@@ -18,8 +18,9 @@ enum mr_sandbox_profile {
 };
 
 struct mr_sandbox_fd {
-    int fd;
+    int fd; /* may be one that is only handed to the process later, through another's `receive` */
     bool read, write;
+    bool receive; /* a socket through which the process that made it hands it descriptors */
 };
 
 struct mr_sandbox {

@@ -22,7 +22,8 @@ int mr_blobs_open_mem(struct mr_blobs **ret, struct mr_err *e);
 void mr_blobs_free(struct mr_blobs *b);
 
 /* Streaming write: bytes go to an unnamed temporary; commit makes them durable (fsync of file and
- * folder) under their hash. An abandoned writer leaves nothing behind. */
+ * folder) under their hash. A name is given to durable bytes only, so what is found under a name
+ * is whole, also after a power cut. An abandoned writer leaves nothing behind. */
 int mr_blob_begin_write(struct mr_blobs *b, struct mr_blob_writer **ret, struct mr_err *e);
 int mr_blob_write(struct mr_blob_writer *w, const void *p, size_t n, struct mr_err *e);
 uint64_t mr_blob_written(const struct mr_blob_writer *w);
@@ -30,6 +31,10 @@ uint64_t mr_blob_written(const struct mr_blob_writer *w);
 int mr_blob_writer_fd(const struct mr_blob_writer *w);
 /* After someone else wrote through that descriptor: takes size and hash from what is there now. */
 int mr_blob_rescan(struct mr_blob_writer *w, struct mr_err *e);
+/* Ends the writing and says the name that commit will give; nothing is durable yet. */
+int mr_blob_seal(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e);
+/* A read-only descriptor of what was written, before or after commit, owned by the caller. */
+int mr_blob_reread(const struct mr_blob_writer *w, int *ret_fd, struct mr_err *e);
 int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e);
 void mr_blob_writer_free(struct mr_blob_writer *w); /* after commit too; NULL is fine */
 

@@ -20,6 +20,7 @@ class Truth:
     def __init__(self):
         self.lock = threading.Lock()
         self.deployments, self.keys, self.revoked = {}, {}, set()
+        self.served = set()    # deployments whose prediction was checked once
         self.revoking = set()  # asked for; whether it happened is unknown until it is answered
         self.acked = 0      # predictions answered 200 on the measured deployment
         self.unknown = 0    # predictions sent whose answer never came
@@ -87,6 +88,15 @@ def check(api, dep, truth, may_lose=0):
             problems.append(f"deployment {ident} is gone: {r}")
         elif r.json()["status"] != "active":
             problems.append(f"deployment {ident} was acknowledged, but is {r.json()['status']}")
+        elif ident not in truth.served:
+            truth.served.add(ident)  # its program may have to be made again from the upload
+            if (r := api.post(f"/api/v1/predict/{ident}", json.loads(ROW))).status != 200:
+                problems.append(f"deployment {ident} was acknowledged, but does not serve: {r}")
+    deadline = time.monotonic() + 20  # nothing that was not acknowledged stays half-built
+    while (left := api.get("/api/v1/deployments?status=building").json()["total"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if left:
+        problems.append(f"{left} deployments are still building")
     # The list shows the oldest thousand; whether a key works is asked of each.
     for ident, key in truth.keys.items():
         if ident in truth.revoked:

@@ -2,6 +2,7 @@
 #include "store/blobs/impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@ struct mr_blob_writer {
     struct mr_sha256 *sha;
     uint64_t n;
     int fd;
-    bool broken, committed;
+    bool broken, sealed, committed;
     struct mr_blob_name name;
     char tmp[64];
 };
@@ -46,7 +47,7 @@ int mr_blob_begin_write(struct mr_blobs *b, struct mr_blob_writer **ret, struct 
 }
 
 int mr_blob_write(struct mr_blob_writer *w, const void *p, size_t n, struct mr_err *e) {
-    if (w->broken || w->committed)
+    if (w->broken || w->sealed)
         return mr_fail(e, MR_EINTERNAL, "a finished blob cannot be written to");
     const char *at = p;
     size_t left = n;
@@ -97,21 +98,40 @@ int mr_blob_writer_fd(const struct mr_blob_writer *w) {
     return w->fd;
 }
 
-int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e) {
+int mr_blob_seal(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e) {
     if (w->broken)
         return mr_fail(e, MR_EINTERNAL, "an incomplete blob cannot be committed");
+    if (!w->sealed)
+        mr_sha256_end(w->sha, w->name.sha);
+    w->sealed = true;
+    *ret = w->name;
+    return 0;
+}
+
+int mr_blob_reread(const struct mr_blob_writer *w, int *ret_fd, struct mr_err *e) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", w->fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return mr_fail_errno(e, "cannot open the blob again");
+    *ret_fd = fd;
+    return 0;
+}
+
+int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_err *e) {
+    struct mr_blob_name name;
+    int rc = mr_blob_seal(w, &name, e);
+    if (rc)
+        return rc;
     if (!w->committed) {
-        struct mr_blob_name name;
-        mr_sha256_end(w->sha, name.sha);
-        int rc = w->b->ops->commit(w->b, w->fd, w->tmp, w->n, &name, e);
+        rc = w->b->ops->commit(w->b, w->fd, w->tmp, w->n, &name, e);
         if (rc) {
             w->broken = true;
             return rc;
         }
         w->committed = true;
-        w->name = name;
     }
-    *ret = w->name;
+    *ret = name;
     return 0;
 }
 
