@@ -8,6 +8,7 @@ const char *const mr_event_names[] = {
     "deployment.failed",
     "deployment.deleted",
     "prediction.error",
+    "budget.alert",
     NULL,
 };
 
