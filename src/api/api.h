@@ -90,6 +90,9 @@ struct mr_family {
      * ends them, NULL for none. The longest one wins; without any, the first family answers. */
     const char *const *prefixes;
     bool keyless_owner; /* see mr_keyless_owner: its seed has no authentication */
+    /* NULL, or told when the head of a `quick` row's request is there and again when its body is,
+     * before the caller is known: may have memory fetched, must not block or fail. */
+    void (*ahead)(struct mr_call *c, bool body);
 };
 
 #define MR_MAX_FIELDS 16

@@ -186,6 +186,8 @@ static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
         .api = a, .core = a->core, .req = r, .family = ref->family, .row = ref->row};
     c->who.key_budget_nanousd = -1;
     r->app = c;
+    if (c->row->quick && c->family->ahead)
+        c->family->ahead(c, false);
     int rc = mr_cors_check(&a->edge, r, &e);
     if (!rc)
         rc = authenticate(c, &e);
@@ -299,6 +301,8 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
     struct mr_err e;
     int rc = 0;
     (void)ctx;
+    if (c->row->quick && c->family->ahead)
+        c->family->ahead(c, true);
     if (r->body_err.code) {
         e = r->body_err;
         rc = e.code;

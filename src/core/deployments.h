@@ -114,6 +114,11 @@ struct mr_dep_use {
  * pool thread), else loads it. */
 int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
                    struct mr_dep_use *ret, struct mr_err *e);
+/* Has the processor fetch what mr_dep_acquire will read of this id, which is not in its caches when
+ * thousands of deployments take turns: first where to find it, then, some hundred nanoseconds
+ * later, the entry itself. Never blocks; any id will do. */
+enum mr_dep_ahead { MR_DEP_AHEAD_PLACE, MR_DEP_AHEAD_ENTRY };
+void mr_dep_ahead(struct mr_deployments *d, struct mr_id id, enum mr_dep_ahead step);
 /* Whether a prediction.error event is due (bounded per deployment). */
 bool mr_dep_error_due(struct mr_deployments *d, struct mr_id id);
 

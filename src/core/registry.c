@@ -212,6 +212,19 @@ int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id 
     return rc;
 }
 
+void mr_dep_ahead(struct mr_deployments *d, struct mr_id id, enum mr_dep_ahead step) {
+    struct mr_dep_shard *s = shard_of(d, id);
+    pthread_rwlock_rdlock(&s->lock);
+    struct mr_dep **at = &s->bucket[bucket_of(s, id)];
+    if (step == MR_DEP_AHEAD_PLACE)
+        __builtin_prefetch(at);
+    else if (*at) { /* chains are short */
+        __builtin_prefetch(*at);
+        __builtin_prefetch(&(*at)->lock, 1);
+    }
+    pthread_rwlock_unlock(&s->lock);
+}
+
 bool mr_dep_error_due(struct mr_deployments *d, struct mr_id id) {
     struct mr_dep *dep = mr_registry_find(d, id);
     if (!dep)

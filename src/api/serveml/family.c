@@ -8,6 +8,7 @@ const struct mr_family mr_family_serveml = {
     .rows = mr_serveml_rows,
     .n_rows = &mr_serveml_n_rows,
     .render_error = mr_serveml_render_error,
+    .ahead = mr_serveml_ahead,
     .prefixes = prefixes,
     /* The seed's table; `general` covers what it does not name. */
     .limits = {[MR_RATE_GENERAL] = {6000, 60},

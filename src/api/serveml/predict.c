@@ -93,6 +93,17 @@ static size_t rows_hint(yyjson_val *data) {
                                                                             : 1;
 }
 
+void mr_serveml_ahead(struct mr_call *c, bool body) {
+    if (c->row->fn != mr_serveml_predict)
+        return;
+    struct mr_id *id = &c->meter.deployment; /* set for good by the handler */
+    struct mr_str text = mr_req_param(c->req, "deployment_id");
+    if (body)
+        mr_dep_ahead(c->core->deployments, *id, MR_DEP_AHEAD_ENTRY);
+    else if (mr_id_parse_prefixed(MR_DEP_PREFIX, text, id))
+        mr_dep_ahead(c->core->deployments, *id, MR_DEP_AHEAD_PLACE);
+}
+
 int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
     struct mr_dep_use use = {0};
     struct mr_run run = {0};

@@ -88,6 +88,10 @@ static int set_up(struct mr_tx *tx, bool write, struct mr_err *e) {
         rc = mr_sqlite_run(sq, "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY", e);
     if (rc == 0 && !write)
         rc = mr_sqlite_run(sq, "PRAGMA query_only=ON; PRAGMA cache_size=-2000", e);
+    /* A fold over thousands of deployments changes more pages than the default 2 MB hold, and would
+     * write and read them over and over. Memory is taken only as pages are used. */
+    if (rc == 0 && write)
+        rc = mr_sqlite_run(sq, "PRAGMA cache_size=-16000", e);
     if (rc)
         return rc;
     static const char *const texts[] = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};

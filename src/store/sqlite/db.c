@@ -16,6 +16,9 @@ static void init_locks(struct mr_db *db) {
 }
 
 int mr_db_open(const struct mr_db_config *c, struct mr_db **ret, struct mr_err *e) {
+    /* Statistics nobody reads, behind a lock at every allocation. Refused, and of no consequence,
+     * when SQLite is in use already. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (!c->path || !c->path[0])
         return mr_fail(e, MR_EINVAL, "the database needs a path");
     struct mr_db *db = mr_calloc(1, sizeof *db);
