@@ -1,6 +1,7 @@
 """Trains the benchmark's models and makes what each engine reads from them.
 
-    python models.py DIR      (the venv bench-sk, see setup.sh)
+    python models.py DIR                 (the venv bench-sk, see setup.sh)
+    python models.py DIR --many COUNT    only the COUNT different forests for many deployments
 
 For each model: NAME.pkl (what we upload and compile), NAME.f64 (1,000 different rows, little-endian
 doubles that are float32 numbers, so that engines which compare in float32 decide alike), NAME.exp
@@ -67,6 +68,16 @@ def compile_tl2cgen(model, out, name, quantize):
     subprocess.run(["ar", "rcs", archive, *objects], check=True)
 
 
+def many(out, count):
+    """Different small forests, for many deployments; those that are there already stay."""
+    iris = datasets.load_iris(return_X_y=True)
+    for i in range(count):
+        path = out / f"many_{i}.pkl"
+        if not path.exists():
+            small = ensemble.RandomForestClassifier(100, random_state=i).fit(*iris)
+            path.write_bytes(pickle.dumps(small, 5))
+
+
 def main(out):
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
@@ -110,11 +121,12 @@ def main(out):
     for i in range(20):
         big = forest(trees, random_state=i).fit(*digits)
         (out / f"one_mb_{i}.pkl").write_bytes(pickle.dumps(big, 5))
-    for i in range(100):
-        small = forest(100, random_state=i).fit(*iris)
-        (out / f"many_{i}.pkl").write_bytes(pickle.dumps(small, 5))
+    many(out, 100)
     (out / "about.json").write_text(json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    if sys.argv[2:3] == ["--many"]:
+        many(pathlib.Path(sys.argv[1]), int(sys.argv[3]))
+    else:
+        main(pathlib.Path(sys.argv[1]))

@@ -52,7 +52,7 @@ def wrk(server, path, connections, seconds, body="", auth=True, script="load", p
     if r["bad"] or not r["requests"]:
         raise RuntimeError(f"{server.name}: {text}")
     return {"rps": r["requests"] / r["seconds"], "p50_us": r["p50"], "p99_us": r["p99"],
-            "cpu_us": used / r["requests"]}
+            "cpu_us": used / r["requests"], "requests": r["requests"]}
 
 
 def merge(runs):
@@ -207,12 +207,16 @@ def bench_start(opt, work):
     return out
 
 
-def make_many(opt, data, count):
-    """Ids of `count` deployments, deployment i of forest i % 100; made once, or continued."""
+def make_many(opt, data, count, distinct):
+    """Ids of `count` deployments, deployment i of forest i % distinct; made once, or continued."""
+    if not (MODELS / f"many_{distinct - 1}.pkl").exists():
+        print(f"training {distinct} forests", flush=True)
+        subprocess.run([CACHE / "bench-sk/bin/python", HERE / "models.py", MODELS, "--many",
+                        str(distinct)], check=True)
     m = Millrace("millrace", BINARY, data, opt.port, "--log-level", "error")
 
     def deploy(i):
-        m.api("POST", "/deploy", *m.form(MODELS / f"many_{i % 100}.pkl", f"many-{i}"))
+        m.api("POST", "/deploy", *m.form(MODELS / f"many_{i % distinct}.pkl", f"many-{i}"))
 
     def listed():
         found = {}
@@ -236,23 +240,33 @@ def make_many(opt, data, count):
         m.stop()
 
 
+def measure_many(server, *args, **kw):
+    """wrk() and what is left to do for its requests: the read at the end has them metered."""
+    server.fold()
+    before = server.cpu_us()
+    run = wrk(server, *args, **kw)
+    server.fold()
+    return run | {"cpu_us": (server.cpu_us() - before) / run["requests"]}
+
+
 def bench_many(opt, work):
-    count = opt.many
-    data = CACHE / f"bench-many-{count}"
-    ids = make_many(opt, data, count)
+    count, distinct = opt.many, opt.distinct
+    data = CACHE / ("bench-many-{}".format(count) + (f"-{distinct}" if distinct != 100 else ""))
+    ids = make_many(opt, data, count, distinct)
     _, files = bodies()
-    out = {"deployments": count}
-    lists = {"one of 10,000": ids[:1], "10,000, one forest each 100th": ids,
-             "100 deployments of one forest": ids[::100]}
+    out = {"deployments": count, "distinct": distinct}
     single = Millrace("single", BINARY, work / "single", opt.port)
     many = Millrace("many", BINARY, data, opt.port + 1)
     try:
         single_id = single.deploy(MODELS / "many_0.pkl")
-        cases = {"1 deployment": (single, [single_id])}
-        for name, some in lists.items():
-            cases[name.replace("10,000", f"{count:,}")] = (many, some)
+        cases = {"1 deployment": (single, [single_id]), f"one of {count:,}": (many, ids[:1]),
+                 f"{count:,} of {distinct:,} forests": (many, ids)}
+        if distinct < count:
+            some = ids[::distinct]
+            cases[f"{len(some)} deployments of one forest"] = (many, some)
         for i, (server, some) in enumerate(cases.values()):
             (OUT / f"paths_{i}.txt").write_text("".join(f"/api/v1/predict/{x}\n" for x in some))
+            server.deployment = some[0]
         out["rss_before_mb"] = many.memory_mb()[0]
         wrk(many, "/", 32, 3, files["1"], script="spread", paths=OUT / "paths_2.txt")  # load all
         for conns in (32, 1):
@@ -260,8 +274,8 @@ def bench_many(opt, work):
             for _ in range(opt.rounds):
                 for i, (name, (server, _)) in enumerate(cases.items()):
                     runs.setdefault(name, []).append(
-                        wrk(server, "/", conns, opt.seconds, files["1"], script="spread",
-                            paths=OUT / f"paths_{i}.txt"))
+                        measure_many(server, "/", conns, opt.seconds, files["1"], script="spread",
+                                     paths=OUT / f"paths_{i}.txt"))
                 for s in (single, many):
                     (s.data / "requests.log").write_bytes(b"")
             out[f"c{conns}"] = {name: merge(v) for name, v in runs.items()}
@@ -296,7 +310,8 @@ def main():
     p.add_argument("--seconds", type=int, default=2)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--port", type=int, default=9750)
-    p.add_argument("--many", type=int, default=10000)
+    p.add_argument("--many", type=int, default=10000, help="deployments of part `many`")
+    p.add_argument("--distinct", type=int, default=100, help="and their different model files")
     p.add_argument("--weight", type=int, help="nice value of this session's scheduling group "
                    "(/proc/self/autogroup) while it runs; root only")
     opt = p.parse_args()

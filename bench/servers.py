@@ -112,6 +112,12 @@ class Millrace(Server):
             raise RuntimeError(f"{method} {path}: {status} {reply[:300]!r}")
         return json.loads(reply)
 
+    deployment = None
+
+    def fold(self):
+        """Reads figures of a deployment, which folds all that was metered first."""
+        self.api("GET", f"/metrics/{self.deployment}")
+
     @staticmethod
     def form(model, name=None):
         """The multipart body of a deploy: (body, content type)."""
