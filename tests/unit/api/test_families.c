@@ -3,10 +3,13 @@
 #include "api/api.h"
 
 #include "core/accounts.h"
+#include "core/usage/usage.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
+#include "wire/sse.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +36,39 @@ static int who(struct mr_call *c, struct mr_err *e) {
     return say(c, p);
 }
 
+/* Streams: complete on a pool thread, cut off by an error, and ended by another thread. */
+static int stream(struct mr_call *c, struct mr_err *e) {
+    struct mr_buf b;
+    mr_buf_init(&b, 4096);
+    if (mr_req_stream_start(c->req, 200, "text/event-stream"))
+        return mr_fail(e, MR_ENOMEM, "no memory");
+    for (int i = 0; i < 3; i++) {
+        mr_sse_data(&b, MR_LIT("tick"));
+        CHECK(mr_req_stream_write(c->req, mr_buf_view(&b)) >= 0);
+        mr_buf_clear(&b);
+    }
+    mr_buf_release(&b);
+    c->meter.on = true;
+    c->meter.account = c->who.account;
+    c->meter.deployment = c->who.account;
+    c->meter.rows = 1;
+    return mr_str_is(c->req->query, "cut") ? mr_fail(e, MR_EIO, "the upstream broke off") : 0;
+}
+static void *later_main(void *arg) {
+    struct mr_err e = {0};
+    struct mr_call *c = arg;
+    int rc = stream(c, &e);
+    mr_call_finish(c, rc ? &e : NULL);
+    return NULL;
+}
+static int stream_later(struct mr_call *c, struct mr_err *e) {
+    pthread_t t;
+    if (pthread_create(&t, NULL, later_main, c))
+        return mr_fail(e, MR_EUNAVAIL, "no thread");
+    pthread_detach(t);
+    return MR_CALL_LATER;
+}
+
 static const struct mr_row one_rows[] = {
     {.id = "root", .method = MR_GET, .path = "/", .fn = one_root, .quick = true},
     {.id = "who", .method = MR_GET, .path = "/one/who", .fn = who, .auth = MR_AUTH_REQUIRED},
@@ -44,6 +80,17 @@ static const struct mr_row two_rows[] = {
     {.id = "health", .method = MR_GET, .path = "/health", .fn = two_health, .quick = true},
     {.id = "who", .method = MR_GET, .path = "/two/who", .fn = who, .auth = MR_AUTH_REQUIRED},
     {.id = "set", .method = MR_POST, .path = "/two/who", .fn = who, .auth = MR_AUTH_REQUIRED},
+    {.id = "stream",
+     .method = MR_GET,
+     .path = "/two/stream",
+     .fn = stream,
+     .auth = MR_AUTH_REQUIRED},
+    {.id = "later",
+     .method = MR_GET,
+     .path = "/two/later",
+     .fn = stream_later,
+     .auth = MR_AUTH_REQUIRED,
+     .quick = true},
 };
 static const size_t two_n = sizeof two_rows / sizeof *two_rows;
 
@@ -113,6 +160,8 @@ static void up(const char *const *settings) {
     must(mr_accounts_open(&ac, &core.accounts, &e), &e);
     must(mr_limits_new(64, &core.limits, &e), &e);
     must(mr_pool_new(2, 64, &core.pool, &e), &e);
+    struct mr_usage_config uc = {.db = core.db, .data_dir = tmp.dir, .log = &core.log};
+    must(mr_usage_open(&uc, &core.usage, &e), &e);
     must(mr_api_new(&core, families, &api, &e), &e);
     must(mr_edge_init(&api->edge, &cfg, &e), &e);
     struct mr_http_config hc = {.threads = 1,
@@ -132,6 +181,7 @@ static void down(void) {
     mr_pool_free(core.pool);
     mr_http_free(core.http);
     mr_api_free(api);
+    mr_usage_free(core.usage);
     mr_limits_free(core.limits);
     mr_accounts_free(core.accounts);
     mr_db_close(core.db);
@@ -310,6 +360,35 @@ MR_TEST(cross_origin) {
     down();
 }
 
+static uint64_t metered(void) {
+    struct mr_usage_totals t = {0};
+    struct mr_principal owner;
+    struct mr_err e = {0};
+    mr_accounts_operator(core.accounts, &owner);
+    CHECK_INT(mr_usage_account_totals(core.usage, owner.account, &t, &e), 0);
+    return t.requests;
+}
+
+MR_TEST(streams_are_metered_before_they_end) {
+    static const char ticks[] = "data: tick\n\n", end[] = "\r\n0\r\n\r\n";
+    static const char *const whole[] = {"GET /two/stream", "GET /two/later"},
+                             *const cut[] = {"GET /two/stream?cut", "GET /two/later?cut"};
+    up(NULL);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_INT(ask(two_port, whole[i], "localhost", ""), 200);
+        CHECK_INT(metered(), 2 * i + 1);
+        CHECK(strstr(body(), ticks) != NULL);
+        CHECK(strstr(reply, "X-RateLimit-Remaining: ") != NULL);
+        size_t n = strlen(body());
+        CHECK(n > sizeof end && !strcmp(body() + n - (sizeof end - 1), end));
+        CHECK_INT(ask(two_port, cut[i], "localhost", ""), 200);
+        CHECK_INT(metered(), 2 * i + 2); /* what was delivered counts, as an error */
+        CHECK(strstr(body(), ticks) != NULL);
+        CHECK(strstr(body(), end) == NULL);
+    }
+    down();
+}
+
 MR_TEST_MAIN(CASE(a_listener_speaks_its_familys_words),
              CASE(errors_before_routing_take_the_prefixs_shape), CASE(without_a_key), CASE(proxies),
-             CASE(cross_origin))
+             CASE(cross_origin), CASE(streams_are_metered_before_they_end))
