@@ -23,6 +23,7 @@ struct server {
     struct mr_core core;
     struct mr_api *api;
     char self[4096];
+    struct mr_buf targets;      /* webhook_allow_targets as one text */
     char addr[MR_LIST_MAX][80]; /* as bound, with the real port */
     int lock_fd;
 };
@@ -89,6 +90,16 @@ static int open_store(struct server *s, struct mr_err *e) {
     return rc;
 }
 
+/* "a,b", or NULL when there is none. */
+static const char *join_targets(struct server *s) {
+    const struct mr_strings *list = &s->cfg.webhook_allow_targets;
+    mr_buf_init(&s->targets, 65536);
+    for (size_t i = 0; i < list->n; i++)
+        mr_buf_fmt(&s->targets, "%s%s", i ? "," : "", list->item[i]);
+    mr_buf_char(&s->targets, 0);
+    return list->n && mr_buf_ok(&s->targets) ? s->targets.p : NULL;
+}
+
 static int open_core(struct server *s, struct mr_err *e) {
     struct mr_core *core = &s->core;
     const struct mr_config *c = &s->cfg;
@@ -99,8 +110,10 @@ static int open_core(struct server *s, struct mr_err *e) {
                                     .token_ttl_s = c->token_ttl_s};
     struct mr_usage_config uc = {
         .db = core->db, .data_dir = c->data_dir, .log = &core->log, .sync = c->metering_sync};
-    struct mr_events_config ec = {
-        .db = core->db, .log = &core->log, .allow_loopback = loopback_only(c)};
+    struct mr_events_config ec = {.db = core->db,
+                                  .log = &core->log,
+                                  .allow_loopback = loopback_only(c),
+                                  .allow_targets = join_targets(s)};
     int rc = mr_pool_new((unsigned)c->pool_threads, 4096, &core->pool, e);
     if (!rc)
         rc = mr_limits_new(65536, &core->limits, e);
@@ -246,6 +259,7 @@ static void close_all(struct server *s) {
     mr_db_close(core->db);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    mr_buf_release(&s->targets);
     mr_config_release(&s->cfg);
 }
 

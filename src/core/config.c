@@ -28,6 +28,8 @@ const struct mr_setting mr_settings[] = {
     LIST("trusted_proxies", trusted_proxies, "",
          "address or CIDR of a proxy whose X-Forwarded-* headers count; repeatable"),
     LIST("cors_origin", cors_origin, "", "origin whose pages may call this server; repeatable"),
+    LIST("webhook_allow_targets", webhook_allow_targets, "",
+         "host, host:port or CIDR block that webhooks may call although it is private; repeatable"),
     BOOL("open", open, "false",
          "DANGER: keyless families take every request without a key as the owner's"),
     STR("public_url", public_url, "", NULL, "base URL in replies; default: the request's Host"),

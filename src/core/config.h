@@ -38,9 +38,10 @@ struct mr_config {
     struct mr_strings listen; /* "ADDRESS:PORT" or "ADDRESS:PORT=FAMILY" */
     char *tls_cert, *tls_key;
     char *public_url;
-    struct mr_strings trusted_proxies; /* addresses or CIDR blocks */
-    struct mr_strings cors_origin;     /* "https://host[:port]" */
-    bool open;                         /* keyless requests act as the owner from anywhere */
+    struct mr_strings trusted_proxies;       /* addresses or CIDR blocks */
+    struct mr_strings cors_origin;           /* "https://host[:port]" */
+    struct mr_strings webhook_allow_targets; /* host, host:port or CIDR block */
+    bool open;                               /* keyless requests act as the owner from anywhere */
     char *owner_key;
     int64_t threads, pool_threads;
     char *log_format, *log_level; /* auto | json | text; debug … error */

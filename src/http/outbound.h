@@ -20,8 +20,8 @@
 
 struct mr_outbound_policy {
     bool allow_loopback; /* http and https, any port, when all addresses are loopback */
-    /* Comma-separated "host" (port 443 and https) or "host:port" (http too) that are exempt from
-     * the address check; NULL: none. */
+    /* Comma-separated "host" (port 443 and https), "host:port" (http too) or CIDR block (its
+     * addresses, any port, http too) that are exempt from the address check; NULL: none. */
     const char *allow;
 };
 
@@ -49,6 +49,8 @@ struct mr_outbound_reply {
 };
 void mr_outbound_reply_release(struct mr_outbound_reply *r);
 
+/* Whether every entry of such a list can be read. MR_EFIELD naming the entry and what is wrong. */
+int mr_outbound_check_allow(const char *allow, struct mr_err *e);
 /* Whether the address may be called; *ret_why (static) says why not. */
 bool mr_outbound_addr_ok(const struct sockaddr *sa, bool allow_loopback, const char **ret_why);
 /* Syntax, scheme, port and literal addresses, without resolving: for when a URL is registered.

@@ -12,28 +12,6 @@ static int bad(struct mr_err *e, const char *why) {
     return mr_fail_field(e, MR_EFIELD, "url", "url %s", why);
 }
 
-/* `allow` lists "host" or "host:port"; IPv6 hosts in brackets. */
-static bool listed(const char *allow, const char *host, int port, bool https) {
-    struct mr_str rest = mr_str(allow);
-    while (rest.p) {
-        struct mr_str item = mr_str_trim(mr_str_cut(&rest, ','));
-        struct mr_str name = item;
-        int64_t want = -1;
-        const char *colon = item.n ? memrchr(item.p, ':', item.n) : NULL;
-        if (colon && item.p[item.n - 1] != ']') {
-            struct mr_str digits = mr_strn(colon + 1, (size_t)(item.p + item.n - colon - 1));
-            if (!mr_str_i64(digits, 1, 65535, &want))
-                continue;
-            name.n = (size_t)(colon - item.p);
-        }
-        if (name.n == 0 || !mr_str_ieq(name, mr_str(host)))
-            continue;
-        if (want == port || (want < 0 && port == 443 && https))
-            return true;
-    }
-    return false;
-}
-
 static bool read_part(CURLU *u, CURLUPart what, unsigned flags, char *out, size_t cap) {
     char *part = NULL;
     if (curl_url_get(u, what, &part, flags) != CURLUE_OK)
@@ -99,7 +77,7 @@ static bool literal(const struct mr_outbound_url *t, struct sockaddr_storage *sa
 int mr_outbound_judge(const struct mr_outbound_policy *p, struct mr_outbound_url *t,
                       const struct sockaddr *sa, struct mr_err *e) {
     const char *why = "";
-    if (t->exempt)
+    if (t->exempt || mr_outbound_addr_allowed(p->allow, sa))
         return 0;
     if (!mr_outbound_addr_ok(sa, p->allow_loopback, &why))
         return mr_fail(e, MR_EFORBIDDEN, "the target %s has a forbidden address (%s)", t->host,
@@ -141,7 +119,7 @@ int mr_outbound_parse(const struct mr_outbound_policy *p, struct mr_str url,
     curl_url_cleanup(u);
     if (rc)
         return rc;
-    ret->exempt = p->allow && listed(p->allow, ret->host, ret->port, ret->https);
+    ret->exempt = mr_outbound_host_allowed(p->allow, ret);
     return 0;
 }
 
@@ -156,7 +134,8 @@ int mr_outbound_check_url(const struct mr_outbound_policy *p, struct mr_str url,
         rc = mr_outbound_judge(p, &t, (struct sockaddr *)&sa, &why);
         return rc ? mr_fail_field(e, MR_EFIELD, "url", "url: %s", why.msg) : 0;
     }
-    if (!p->allow_loopback && (!t.https || t.port != 443))
+    bool by_address = p->allow_loopback || mr_outbound_addr_allowed(p->allow, NULL);
+    if (!by_address && (!t.https || t.port != 443))
         return bad(e, "must use https on port 443");
     return 0; /* the name's addresses are checked at each delivery */
 }

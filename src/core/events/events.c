@@ -138,6 +138,9 @@ void mr_events_free(struct mr_events *ev) {
 
 int mr_events_open(const struct mr_events_config *c, struct mr_events **ret, struct mr_err *e) {
     unsigned n = c->workers ? c->workers : 4;
+    int bad = mr_outbound_check_allow(c->allow_targets, e);
+    if (bad)
+        return bad;
     struct mr_events *ev = mr_calloc(1, sizeof *ev);
     pthread_t *threads = mr_calloc(n, sizeof *threads);
     if (!ev || !threads) {

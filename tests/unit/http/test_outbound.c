@@ -149,6 +149,50 @@ MR_TEST(allowed_urls_are_taken) {
     CHECK(mr_outbound_check_url(&p, mr_str("https://10.1.2.4/"), NULL) < 0);
 }
 
+MR_TEST(blocks_of_addresses_are_let_pass) {
+    struct mr_outbound_policy p = {.allow = "10.1.0.0/17,fd00:1::/33, 192.168.7.7/32"};
+    static const char *const good[] = {"http://10.1.2.3:8080/x", "https://10.1.127.255/",
+                                       "http://[fd00:1:7fff::1]:9/", "http://192.168.7.7/",
+                                       "http://name.lan:81/" /* its addresses decide */};
+    static const char *const bad[] = {"http://10.1.128.0/",         "http://[fd00:1:8000::1]/",
+                                      "https://192.168.7.6/",       "https://127.0.0.1/",
+                                      "https://[::ffff:10.1.2.3]/", "http://93.184.215.14/"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_INT(mr_outbound_check_url(&p, mr_str(good[i]), NULL), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(mr_outbound_check_url(&p, mr_str(bad[i]), NULL) < 0);
+}
+
+MR_TEST(a_list_that_cannot_be_read_is_an_error) {
+    static const char *const good[] = {"a.example",          "a_b-c.lan:1", "[::1]:65535",
+                                       "[fd00::1]",          "10.0.0.0/0",  "fd00::/128",
+                                       "a, b:80 ,10.0.0.0/8"};
+    static const char *const bad[] = {"",
+                                      "a,,b",
+                                      "a:0",
+                                      "a:65536",
+                                      "a:x",
+                                      ":80",
+                                      "fd00::1",
+                                      "[fd00::g]",
+                                      "https://a.example/",
+                                      "10.0.0.0/33",
+                                      "10.0.0/8",
+                                      "fd00::/129",
+                                      "fd00::/",
+                                      "a.example/8",
+                                      "a b",
+                                      "user@host"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_INT(mr_outbound_check_allow(good[i], NULL), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct mr_err e = {0};
+        CHECK_INT(mr_outbound_check_allow(bad[i], &e), MR_EFIELD);
+        CHECK(strstr(e.msg, "webhook_allow_targets") != NULL);
+    }
+    CHECK_INT(mr_outbound_check_allow(NULL, NULL), 0);
+}
+
 MR_TEST(own_addresses_are_forbidden) {
     struct ifaddrs *all = NULL;
     CHECK_INT(getifaddrs(&all), 0);
@@ -238,4 +282,5 @@ MR_TEST(requests_arrive_and_answers_come_back) {
 }
 
 MR_TEST_MAIN(CASE(forbidden_urls_are_refused), CASE(allowed_urls_are_taken),
+             CASE(blocks_of_addresses_are_let_pass), CASE(a_list_that_cannot_be_read_is_an_error),
              CASE(own_addresses_are_forbidden), CASE(requests_arrive_and_answers_come_back))
