@@ -118,6 +118,16 @@ class Millrace(Server):
         """Reads figures of a deployment, which folds all that was metered first."""
         self.api("GET", f"/metrics/{self.deployment}")
 
+    def predict_each(self, idents):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        for ident in idents:
+            c.request("POST", f"/api/v1/predict/{ident}", json.dumps(SAMPLE), self.headers)
+            r = c.getresponse()
+            if r.status != 200:
+                raise RuntimeError(f"{self.name}: {r.status} {r.read(300)!r}")
+            r.read()
+        c.close()
+
     @staticmethod
     def form(model, name=None):
         """The multipart body of a deploy: (body, content type)."""
