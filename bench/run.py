@@ -29,6 +29,7 @@ MODELS = CACHE / "bench-models"
 BINARY = ROOT / "build/millrace"
 OUT = HERE / "out"
 WORKERS = 2
+CELLS = "1:32,3:32,100:32,1:1,3:1"
 
 
 def spread(values):
@@ -116,7 +117,8 @@ def same_answers(server, rows, want):
 
 def bench_http(opt, work):
     rows, files = bodies()
-    cells = [("1", 32), ("3", 32), ("100", 32), ("1", 1), ("3", 1)]
+    cells = [(count, int(conns)) for count, _, conns in
+             (cell.partition(":") for cell in opt.cells.split(","))]
     out = {"cells": {}, "differences": {}, "memory": {}}
     with contextlib.ExitStack() as stack:
         ours = []
@@ -313,6 +315,8 @@ def main():
     p.add_argument("--only", default="http,trees,upload,start,many")
     p.add_argument("--seconds", type=int, default=2)
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--cells", default=CELLS, help="of the http part: rows:connections, …; the "
+                   "cells of earlier runs are kept")
     p.add_argument("--port", type=int, default=9750)
     p.add_argument("--many", type=int, default=10000, help="deployments of part `many`")
     p.add_argument("--distinct", type=int, default=100, help="and their different model files")
@@ -331,9 +335,12 @@ def main():
              "trees": lambda o, w: inprocess.run(ROOT, CACHE, MODELS)}
     for name in opt.only.split(","):
         about = machine()
+        kept = results.get(name, {}).get("cells", {}) if opt.cells != CELLS else {}
         print(f"== {name}: {about['date']}, load {about['load'][0]:.1f}", flush=True)
         results[name] = {**parts[name](opt, work), "machine": about,
                          "load_after": os.getloadavg()}
+        if kept:
+            results[name]["cells"] = {**kept, **results[name]["cells"]}
         results_file.write_text(json.dumps(results, indent=1))
     subprocess.run(["rm", "-rf", work], check=True)
 

@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define BUF_MAX     (256u << 10)
-#define BUF_FLUSH   (48u << 10)
+#define BUF_MAX     (1u << 20)
+#define BUF_FLUSH   (128u << 10)
 #define FLUSH_MS    250
 #define SHARDS      16u
 #define PATH_LOGGED 512u
@@ -18,8 +18,9 @@
 struct shard {
     pthread_mutex_t lock;
     struct mr_buf buf;
-    uint64_t dropped; /* lines lost because the log's reader stalls */
-    int64_t second;   /* cached timestamp text */
+    struct mr_buf spare; /* the flusher's: changes places with `buf`, so neither grows twice */
+    uint64_t dropped;    /* lines lost because the log's reader stalls */
+    int64_t second;      /* cached timestamp text */
     char stamp[MR_TIME_LEN];
     char pad[64];
 };
@@ -55,16 +56,18 @@ static void write_all(int fd, const char *p, size_t n) {
 }
 
 static void flush(struct mr_access_log *a, struct shard *s) {
-    struct mr_buf out;
     pthread_mutex_lock(&s->lock);
-    out = s->buf;
-    mr_buf_init(&s->buf, BUF_MAX);
+    struct mr_buf out = s->buf;
+    s->buf = s->spare;
     uint64_t dropped = s->dropped;
     s->dropped = 0;
     pthread_mutex_unlock(&s->lock);
     if (out.n)
         write_all(a->log->fd, out.p, out.n);
-    mr_buf_release(&out);
+    else
+        mr_buf_release(&out); /* nothing for a while: no memory either */
+    mr_buf_clear(&out);
+    s->spare = out;
     if (dropped)
         mr_log_msg(a->log, MR_LOG_WARN, "access_log",
                    "%llu lines dropped: the log is read too "
@@ -103,6 +106,7 @@ int mr_access_log_open(const struct mr_log *log, struct mr_access_log **ret, str
     for (unsigned i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&a->shard[i].lock, NULL);
         mr_buf_init(&a->shard[i].buf, BUF_MAX);
+        mr_buf_init(&a->shard[i].spare, BUF_MAX);
     }
     if (pthread_create(&a->thread, NULL, flusher, a)) {
         mr_access_log_close(a);
@@ -127,6 +131,7 @@ void mr_access_log_close(struct mr_access_log *a) {
         if (a->started)
             flush(a, &a->shard[i]);
         mr_buf_release(&a->shard[i].buf);
+        mr_buf_release(&a->shard[i].spare);
         pthread_mutex_destroy(&a->shard[i].lock);
     }
     pthread_mutex_destroy(&a->lock);
@@ -226,7 +231,7 @@ void mr_access_log_add(struct mr_access_log *a, const struct mr_req *r, const st
         s->buf.fail = 0;
         s->dropped++;
     }
-    bool full = s->buf.n > BUF_FLUSH;
+    bool full = before <= BUF_FLUSH && s->buf.n > BUF_FLUSH; /* once a buffer */
     pthread_mutex_unlock(&s->lock);
     if (full)
         pthread_cond_signal(&a->cond);

@@ -112,7 +112,7 @@ static int limit(struct mr_call *c, struct mr_err *e) {
     bool exempt = c->who.operator_ || core->rate_limits_off || c->row->rate == MR_RATE_NONE;
     struct mr_rate_rule rule =
         c->family->limits[c->row->rate == MR_RATE_NONE ? MR_RATE_GENERAL : c->row->rate];
-    int64_t now = mr_now_us();
+    int64_t now = mr_now_coarse_us();
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
     st.reset_s = now / 1000000 + rule.window_s;
     if (!exempt) {
@@ -146,7 +146,7 @@ static int limit(struct mr_call *c, struct mr_err *e) {
 /* What no route answers is not counted, but says where its peer stands. */
 static void unrouted_limits(struct mr_api *a, struct mr_req *r, const struct mr_family *f) {
     struct mr_rate_rule rule = f->limits[MR_RATE_GENERAL];
-    int64_t now = mr_now_us();
+    int64_t now = mr_now_coarse_us();
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit};
     st.reset_s = now / 1000000 + rule.window_s;
     if (!a->core->rate_limits_off)

@@ -49,7 +49,7 @@ char *mr_buf_reserve(struct mr_buf *b, size_t n) {
     return b->p + b->n;
 }
 
-void mr_buf_add(struct mr_buf *b, const void *p, size_t n) {
+void mr_buf_add_slow(struct mr_buf *b, const void *p, size_t n) {
     char *at = mr_buf_reserve(b, n);
     if (!at)
         return;
@@ -57,16 +57,6 @@ void mr_buf_add(struct mr_buf *b, const void *p, size_t n) {
         memcpy(at, p, n);
     b->n += n;
     b->p[b->n] = 0;
-}
-
-void mr_buf_str(struct mr_buf *b, struct mr_str s) {
-    mr_buf_add(b, s.p, s.n);
-}
-void mr_buf_cstr(struct mr_buf *b, const char *s) {
-    mr_buf_add(b, s, strlen(s));
-}
-void mr_buf_char(struct mr_buf *b, char c) {
-    mr_buf_add(b, &c, 1);
 }
 
 void mr_buf_fmt(struct mr_buf *b, const char *fmt, ...) {

@@ -23,10 +23,27 @@ void mr_buf_release(struct mr_buf *b);
 void mr_buf_clear(struct mr_buf *b);
 /* Room for n more bytes: a pointer to write at (then add to b->n), or NULL. */
 char *mr_buf_reserve(struct mr_buf *b, size_t n);
-void mr_buf_add(struct mr_buf *b, const void *p, size_t n);
-void mr_buf_str(struct mr_buf *b, struct mr_str s);
-void mr_buf_cstr(struct mr_buf *b, const char *s);
-void mr_buf_char(struct mr_buf *b, char c);
+void mr_buf_add_slow(struct mr_buf *b, const void *p, size_t n); /* mr_buf_add when full */
+/* Inline: a reply and its log line are some fifty short pieces, most of constant length. */
+static inline void mr_buf_add(struct mr_buf *b, const void *p, size_t n) {
+    if (b->fail || n >= b->cap - b->n) { /* with cap 0 and n 0 too */
+        mr_buf_add_slow(b, p, n);
+        return;
+    }
+    if (n)
+        memcpy(b->p + b->n, p, n);
+    b->n += n;
+    b->p[b->n] = 0;
+}
+static inline void mr_buf_str(struct mr_buf *b, struct mr_str s) {
+    mr_buf_add(b, s.p, s.n);
+}
+static inline void mr_buf_cstr(struct mr_buf *b, const char *s) {
+    mr_buf_add(b, s, strlen(s));
+}
+static inline void mr_buf_char(struct mr_buf *b, char c) {
+    mr_buf_add(b, &c, 1);
+}
 void mr_buf_fmt(struct mr_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void mr_buf_u64(struct mr_buf *b, uint64_t v);
 void mr_buf_i64(struct mr_buf *b, int64_t v);

@@ -185,7 +185,7 @@ int mr_accounts_authenticate(struct mr_accounts *a, struct mr_str token, struct 
                              struct mr_err *e) {
     if (!token.n || token.n > MR_JWT_MAX)
         return mr_fail(e, MR_EUNAUTH, "no token was given");
-    int64_t now = mr_now_us();
+    int64_t now = mr_now_coarse_us();
     unsigned generation = atomic_load_explicit(&a->generation, memory_order_acquire);
     struct cached *slot = NULL;
     if (token.n <= TOKEN_CACHED && my_cache()) {
