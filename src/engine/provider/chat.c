@@ -90,6 +90,7 @@ int mr_provider_event(struct mr_str data, struct mr_arena *arena, struct mr_chat
     struct provider_json j;
     yyjson_val *root = mr_provider_json(&j, data);
     MR_CLEANUP(free_doc) yyjson_doc *doc = j.doc;
+    (void)doc; /* only released */
     if (!yyjson_is_obj(root))
         return mr_fail(e, MR_EINVAL, "an event of the stream is not JSON");
     yyjson_val *choices = yyjson_obj_get(root, "choices");
