@@ -110,9 +110,9 @@ int mr_deploy_repair(struct mr_tx *tx, void *arg, struct mr_err *e) {
         "UPDATE deployments SET status = 'failed' WHERE status = 'building' AND current_version = "
         "0 AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.deployment_id = "
         "deployments.id AND v.status = 'building')",
+        /* in brackets: clang takes it for a lost comma */
         ("UPDATE deployments SET status = 'active' WHERE status IN ('updating', 'building') AND "
-         "current_version > 0 AND deleted_at = 0"), /* in brackets: clang takes it for a lost comma
-                                                     */
+         "current_version > 0 AND deleted_at = 0"),
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct mr_stmt *s;

@@ -2,14 +2,8 @@
 
 /* Families add their events here. */
 const char *const mr_event_names[] = {
-    "deployment.created",
-    "deployment.building",
-    "deployment.ready",
-    "deployment.failed",
-    "deployment.deleted",
-    "prediction.error",
-    "budget.alert",
-    NULL,
+    "deployment.created", "deployment.building", "deployment.ready", "deployment.failed",
+    "deployment.deleted", "prediction.error",    "budget.alert",     NULL,
 };
 
 bool mr_event_known(struct mr_str name) {
