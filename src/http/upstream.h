@@ -1,7 +1,8 @@
 /* Asynchronous HTTP requests to addresses that the operator configured (model providers, Stripe),
  * on libcurl's multi interface in one event-loop thread of its own: connections are kept and
  * reused, HTTP/2 where the server offers it, no redirects, no proxies, no other protocols. Users'
- * addresses never come here (http/outbound.h guards those). */
+ * addresses never come here (http/outbound.h guards those). Certificates are verified against the
+ * system's, or SSL_CERT_FILE / SSL_CERT_DIR when set. libcurl is loaded by the first request. */
 #ifndef MR_HTTP_UPSTREAM_H
 #define MR_HTTP_UPSTREAM_H
 
@@ -58,7 +59,7 @@ int mr_upstream_start(struct mr_upstream *u, const struct mr_upstream_request *q
                       uint64_t *ret_ticket, struct mr_err *e);
 /* Any thread, also after it is done (then nothing happens). */
 void mr_upstream_cancel(struct mr_upstream *u, uint64_t ticket);
-/* Runs fn(arg) on the upstream's thread after `ms` (retries). */
+/* Runs fn(arg) on the upstream's thread after `ms` (retries), or when it is freed before that. */
 int mr_upstream_after(struct mr_upstream *u, int ms, void (*fn)(void *arg), void *arg,
                       struct mr_err *e);
 

@@ -33,6 +33,7 @@ struct mr_gateway_config {
 };
 struct mr_gateway;
 int mr_gateway_new(const struct mr_gateway_config *c, struct mr_gateway **ret, struct mr_err *e);
+/* After mr_upstream_free, which ends all requests. */
 void mr_gateway_free(struct mr_gateway *g);
 
 /* MR_EFIELD naming "provider" and the known ones; MR_EUNAVAIL naming the variable when its key is
@@ -73,7 +74,9 @@ int mr_gateway_chat(struct mr_gateway *g, const struct mr_chat_request *q, struc
 
 struct mr_gateway_stats {
     const char *provider;
-    uint64_t requests, failures, retries, in_flight, queued, breaker_open;
+    uint64_t requests, failures, retries, in_flight, queued;
+    uint64_t breaker_open;   /* 1: not asked for now */
+    uint64_t breaker_opened; /* how often that began */
 };
 size_t mr_gateway_stats(struct mr_gateway *g, struct mr_gateway_stats *out, size_t cap);
 

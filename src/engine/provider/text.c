@@ -12,7 +12,7 @@ yyjson_val *mr_provider_json(struct provider_json *j, struct mr_str text) {
 }
 
 struct mr_str mr_provider_str(yyjson_val *v) {
-    return (struct mr_str){yyjson_get_str(v), yyjson_get_len(v)};
+    return yyjson_is_str(v) ? mr_strn(yyjson_get_str(v), yyjson_get_len(v)) : (struct mr_str){0};
 }
 
 /* Length of the well-formed sequence at s[i], 0 when there is none. */
