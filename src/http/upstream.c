@@ -338,7 +338,7 @@ int mr_upstream_new(const struct mr_upstream_config *config, struct mr_upstream 
     if (config)
         u->config = *config;
     if (!u->config.conns_per_host)
-        u->config.conns_per_host = 256;
+        u->config.conns_per_host = 4096;
     if (!u->config.in_flight_max)
         u->config.in_flight_max = 10000;
     pthread_mutex_init(&u->mu, NULL);

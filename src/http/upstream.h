@@ -14,7 +14,7 @@
 
 struct mr_upstream;
 struct mr_upstream_config {
-    unsigned conns_per_host; /* 0 = 256 */
+    unsigned conns_per_host; /* a bound against mistakes; callers bound what they ask. 0 = 4,096 */
     unsigned in_flight_max;  /* 0 = 10,000; beyond: MR_EUNAVAIL */
 };
 int mr_upstream_new(const struct mr_upstream_config *c, struct mr_upstream **ret, struct mr_err *e);

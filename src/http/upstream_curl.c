@@ -466,7 +466,7 @@ static int ensure_multi(struct mr_upstream *u) {
     (void)curl_multi_setopt(m, CURLMOPT_TIMERDATA, u);
     (void)curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     (void)curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, (long)u->config.conns_per_host);
-    (void)curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)u->config.conns_per_host * 4);
+    (void)curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)u->config.conns_per_host);
     u->multi = m;
     return 0;
 }
