@@ -140,6 +140,8 @@ int mr_dep_state_read(struct mr_deployments *d, struct mr_tx *tx, struct mr_id i
                       struct mr_dep_state *ret, struct mr_err *e);
 int mr_dep_select(struct mr_tx *tx, struct mr_id account, struct mr_id id, struct mr_arena *a,
                   struct mr_deployment *ret, struct mr_err *e);
+/* Whether the database says that the account's deployment serves. */
+bool mr_dep_serves(struct mr_deployments *d, struct mr_id account, struct mr_id id);
 int mr_dep_set_status(struct mr_tx *tx, struct mr_id id, const char *status, struct mr_err *e);
 /* {"deployment_id":…,"name":…,"endpoint_url":…} plus an optional reason. */
 int mr_dep_event(struct mr_deployments *d, struct mr_tx *tx, const char *event,

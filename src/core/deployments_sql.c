@@ -116,3 +116,30 @@ int mr_dep_event(struct mr_deployments *d, struct mr_tx *tx, const char *event,
     mr_buf_release(&b);
     return rc;
 }
+
+struct serves {
+    struct mr_id account, id;
+    bool yes;
+};
+
+static int serves_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct serves *q = arg;
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT current_version > 0 FROM deployments WHERE id = ?1 AND "
+                           "account_id = ?2 AND deleted_at = 0",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, q->id);
+    mr_db_bind_id(s, 2, q->account);
+    rc = mr_db_step(s, e);
+    q->yes = rc > 0 && mr_db_i64(s, 0) != 0;
+    mr_db_done(rc > 0 ? s : NULL);
+    return rc < 0 ? rc : 0;
+}
+
+bool mr_dep_serves(struct mr_deployments *d, struct mr_id account, struct mr_id id) {
+    struct serves q = {.account = account, .id = id};
+    return !mr_db_read(d->c.db, serves_in, &q, NULL) && q.yes;
+}

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "core/deployments_priv.h"
 
+#include <unistd.h>
+
 #define FIRST_BUCKETS    64u
 #define JANITOR_PERIOD_S 5
 #define SWEEP_BATCH      64u
@@ -169,6 +171,8 @@ int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_e
     return rc;
 }
 
+#define CATCH_UP_MS 2000
+
 static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, struct mr_err *e) {
     int rc = 0;
     pthread_mutex_lock(&dep->lock);
@@ -192,7 +196,7 @@ static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, 
     return rc;
 }
 
-int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
+static int acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
                    struct mr_dep_use *ret, struct mr_err *e) {
     struct mr_dep *dep = mr_registry_find(d, id);
     struct mr_dep_use u = {0};
@@ -210,6 +214,22 @@ int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id 
     if (!rc)
         *ret = u;
     return rc;
+}
+
+/* The registry follows a commit after some microseconds: who saw the deployment active in the
+ * database meanwhile is not told that it is not. */
+int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
+                   struct mr_dep_use *ret, struct mr_err *e) {
+    for (int waited = 0;; waited++) {
+        int rc = acquire(d, account, id, may_load, ret, e);
+        if (rc != MR_ECONFLICT && rc != MR_ENOTFOUND)
+            return rc;
+        if (!may_load)
+            return mr_fail(e, MR_EUNAVAIL, "whether it serves by now is asked off the loop");
+        if (waited == CATCH_UP_MS || (!waited && !mr_dep_serves(d, account, id)))
+            return rc;
+        usleep(1000);
+    }
 }
 
 void mr_dep_ahead(struct mr_deployments *d, struct mr_id id, enum mr_dep_ahead step) {

@@ -411,6 +411,33 @@ MR_TEST(an_outcome_that_fails_is_written_later) {
     end();
 }
 
+static void *catch_up(void *arg) {
+    struct mr_dep *dep = arg;
+    usleep(20000);
+    pthread_mutex_lock(&dep->lock);
+    dep->now.serving = true;
+    pthread_mutex_unlock(&dep->lock);
+    return NULL;
+}
+
+/* The registry lies behind the commit that a caller has read. */
+MR_TEST(what_was_seen_active_is_served) {
+    struct mr_dep_use u;
+    struct mr_err e;
+    pthread_t t;
+    begin();
+    struct mr_deployment a = deployed("iris", TREE);
+    struct mr_dep *dep = mr_registry_find(deps, a.id);
+    pthread_mutex_lock(&dep->lock);
+    dep->now.serving = false;
+    pthread_mutex_unlock(&dep->lock);
+    CHECK_INT(mr_dep_acquire(deps, me.account, a.id, false, &u, &e), MR_EUNAVAIL);
+    CHECK_INT(pthread_create(&t, NULL, catch_up, dep), 0);
+    CHECK_INT(served(a.id, NULL), 1);
+    pthread_join(t, NULL);
+    end();
+}
+
 MR_TEST(late_states_are_ignored) {
     begin();
     struct mr_deployment a = deployed("iris", TREE);
