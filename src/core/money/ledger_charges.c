@@ -232,13 +232,18 @@ static void count_stale(struct mr_ledger *l, const struct owner *o, int64_t cost
 
 int mr_charge_settle_in(struct mr_ledger *l, struct mr_tx *tx, int64_t charge,
                         const struct mr_settle *st, struct mr_err *e) {
+    return mr_charge_settle_at(l, tx, charge, st, mr_now_us(), e);
+}
+
+int mr_charge_settle_at(struct mr_ledger *l, struct mr_tx *tx, int64_t charge,
+                        const struct mr_settle *st, int64_t now, struct mr_err *e) {
     if (st->cost_nano < 0)
         return mr_fail(e, MR_EINTERNAL, "ledger: a negative cost");
     struct owner o;
     int rc = find_owner(l, tx, charge, &o, e);
     if (rc)
         return rc;
-    int64_t now = mr_now_us(), entry = atomic_load(&l->next_entry);
+    int64_t entry = atomic_load(&l->next_entry);
     rc = close_charge(tx, charge, MR_CHARGE_SETTLED, now, entry, e);
     if (rc)
         return rc;

@@ -81,8 +81,11 @@ void mr_subjects_forget(struct mr_ledger *l);
 int mr_ledger_zone_of(struct mr_ledger *l, struct mr_str name, const struct mr_zone **ret,
                       struct mr_err *e);
 
-/* ledger_charges.c; with mu held */
+/* ledger_charges.c; find: with mu held */
 struct mr_open_hold *mr_hold_find(struct mr_ledger *l, int64_t charge);
+/* mr_charge_settle_in at another time than now, for tests of a year. */
+int mr_charge_settle_at(struct mr_ledger *l, struct mr_tx *tx, int64_t charge,
+                        const struct mr_settle *st, int64_t at_us, struct mr_err *e);
 
 /* ledger_entry.c: one row of the ledger. */
 struct mr_entry {

@@ -26,6 +26,7 @@ struct mr_date mr_zone_date(const struct mr_zone *z, int64_t wall_us);
 /* The first moment of a local day: where midnight is skipped by DST, the first that exists; where
  * it happens twice, the earlier one. */
 int64_t mr_zone_midnight(const struct mr_zone *z, struct mr_date d);
+struct mr_date mr_date_next(struct mr_date d);
 /* The period that holds `d`: its first day, its first moment, and the first moment after it. */
 void mr_zone_period(const struct mr_zone *z, enum mr_period p, struct mr_date d,
                     struct mr_date *ret_first, int64_t *ret_from_us, int64_t *ret_to_us);

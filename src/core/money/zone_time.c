@@ -83,6 +83,10 @@ int64_t mr_zone_midnight(const struct mr_zone *z, struct mr_date d) {
     return first_at(z, mr_days_of(d.year, d.month, d.day) * DAY) * US;
 }
 
+struct mr_date mr_date_next(struct mr_date d) {
+    return mr_date_of_days(mr_days_of(d.year, d.month, d.day) + 1);
+}
+
 void mr_zone_period(const struct mr_zone *z, enum mr_period p, struct mr_date d,
                     struct mr_date *ret_first, int64_t *ret_from_us, int64_t *ret_to_us) {
     int64_t first = mr_days_of(d.year, d.month, d.day), next = first + 1;
