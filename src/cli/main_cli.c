@@ -28,6 +28,7 @@ const struct mr_verb mr_verbs[] = {
     {"predict", "ask a deployed model", mr_cli_predict},
     {"models", "list, show, delete and roll back deployed models", mr_cli_models},
     {"metrics", "figures of a deployment", mr_cli_metrics},
+    {"prices", "what models cost, and why", mr_cli_prices},
     {"keys", "create, list and revoke API keys", mr_cli_keys},
     {"logs", "print the server's log file", mr_cli_logs},
     {"doctor", "check this machine, the server and the key", mr_cli_doctor},

@@ -11,9 +11,11 @@ int mr_cli_keys(int argc, char **argv);
 int mr_cli_logs(int argc, char **argv);
 int mr_cli_metrics(int argc, char **argv);
 int mr_cli_doctor(int argc, char **argv);
+int mr_cli_prices(int argc, char **argv);
 int mr_cli_completion(int argc, char **argv);
 
 extern const struct mr_spec mr_deploy_spec, mr_predict_spec, mr_models_spec, mr_keys_spec,
-    mr_logs_spec, mr_metrics_spec, mr_doctor_spec, mr_completion_spec, mr_version_spec;
+    mr_logs_spec, mr_metrics_spec, mr_prices_spec, mr_doctor_spec, mr_completion_spec,
+    mr_version_spec;
 
 #endif

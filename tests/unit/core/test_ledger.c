@@ -140,4 +140,225 @@ MR_TEST(settles_and_releases) {
     end();
 }
 
-MR_TEST_MAIN(CASE(settles_and_releases))
+static void set_budget(int64_t nano) {
+    CHECK_INT(mr_budget_set(led, who.account, nano, (struct mr_str){NULL, 0}, &err), 0);
+}
+
+MR_TEST(budget_of_the_account_stops) {
+    begin(":memory:");
+    set_budget(10000);
+    CHECK_INT(run(6000, 5000), 0);
+    struct mr_reserve r = reserve(3000);
+    struct mr_hold h;
+    CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+    CHECK_INT(budget().reserved_nano, 3000);
+    err = (struct mr_err){0};
+    CHECK_INT(run(2001, 0), MR_ELIMIT); /* 5000 + 3000 + 2001 */
+    CHECK(strstr(err.msg, "the monthly budget of the account 'acme', 0.00001 USD,"));
+    CHECK(strstr(err.msg, "0.000005 USD are spent and 0.000003 USD reserved"));
+    CHECK(strstr(err.msg, "it renews on 20") && strstr(err.msg, "-01 (UTC)"));
+    CHECK_STR(err.field, "budget");
+    CHECK_INT(run(2000, 0), 0);
+    mr_hold_end(led, &h, 0);
+    CHECK_INT(budget().reserved_nano, 0);
+    CHECK_INT(run(5000, 5000), 0);
+    CHECK_INT(run(0, 0), MR_ELIMIT); /* used up */
+    set_budget(-1);
+    CHECK_INT(run(1000000, 10), 0);
+    CHECK_INT(mr_budget_set(led, mr_id_new(), 5, (struct mr_str){NULL, 0}, &err), MR_ENOTFOUND);
+    CHECK_INT(mr_budget_set(led, who.account, 5, MR_LIT("No/Where"), &err), MR_EFIELD);
+    CHECK_INT(mr_budget_set(led, who.account, -2, (struct mr_str){NULL, 0}, &err), MR_EFIELD);
+    end();
+}
+
+MR_TEST(budget_of_the_key_stops) {
+    begin(":memory:");
+    who.key_budget_nanousd = 1000;
+    CHECK_INT(run(900, 900), 0);
+    CHECK_INT(run(200, 0), MR_ELIMIT);
+    CHECK(strstr(err.msg, "the API key 'laptop' (mrk_1234"));
+    struct mr_principal other = who;
+    who.key = mr_id_new();
+    who.key_budget_nanousd = -1;
+    CHECK_INT(mr_db_write(db, add_key, &who, &err), 0);
+    CHECK_INT(run(200, 0), 0); /* a second key of the account has its own */
+    who = other;
+    who.key_budget_nanousd = 2000; /* raised: in force at once */
+    CHECK_INT(run(200, 100), 0);
+    struct mr_budget b;
+    CHECK_INT(mr_budget_key(led, who.account, who.key, &b, &err), 0);
+    CHECK_INT(b.limit_nano, 2000);
+    CHECK_INT(b.spent_nano, 1000);
+    who.key = (struct mr_id){{0}}; /* a logged-in user: the account's budget only */
+    CHECK_INT(run(5000, 5000), 0);
+    CHECK_INT(budget().spent_nano, 6000);
+    end();
+}
+
+/* What is in memory is what a new process reads from the database. */
+MR_TEST(budgets_survive_a_restart) {
+    struct mr_tmp tmp;
+    char path[300];
+    mr_tmp_make(&tmp);
+    begin(mr_tmp_path(&tmp, "db", path));
+    set_budget(100000);
+    CHECK_INT(run(1000, 400), 0);
+    mr_ledger_free(led); /* folds */
+    open_ledger();
+    CHECK_INT(run(1000, 600), 0);
+    struct mr_reserve r = reserve(700);
+    struct mr_hold h;
+    struct job j = {&h, &r, 0};
+    CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+    CHECK_INT(mr_db_write(db, open_tx, &j, &err), 0);
+    mr_ledger_free(led); /* with the charge open */
+    open_ledger();
+    struct mr_budget b = budget();
+    CHECK_INT(b.spent_nano, 1000);
+    CHECK_INT(b.reserved_nano, 700);
+    CHECK_INT(b.limit_nano, 100000);
+    CHECK_INT(mr_budget_key(led, who.account, who.key, &b, &err), 0);
+    CHECK_INT(b.spent_nano, 1000);
+    CHECK_INT(b.reserved_nano, 700);
+    end();
+    mr_tmp_remove(&tmp);
+}
+
+static int n_recovered;
+
+static int recover_one(struct mr_tx *tx, const struct mr_open_charge *c, void *arg,
+                       struct mr_err *e) {
+    (void)arg;
+    struct mr_settle s = {.provider = c->provider,
+                          .model = c->model,
+                          .price_version = c->price_version,
+                          .cost_nano = c->reserved_nano};
+    n_recovered++;
+    CHECK(mr_id_eq(c->account, who.account) && mr_str_is(c->model, "gpt-4o-mini"));
+    return n_recovered % 2 ? mr_charge_settle_in(led, tx, c->charge, &s, e)
+                           : mr_charge_release_in(led, tx, c->charge, e);
+}
+
+static int recover_none(struct mr_tx *tx, const struct mr_open_charge *c, void *arg,
+                        struct mr_err *e) {
+    (void)tx, (void)c, (void)arg, (void)e;
+    return 0;
+}
+
+MR_TEST(recovers_each_open_charge_once) {
+    struct mr_tmp tmp;
+    char path[300];
+    mr_tmp_make(&tmp);
+    begin(mr_tmp_path(&tmp, "db", path));
+    struct mr_reserve r = reserve(10);
+    for (int i = 0; i < 501; i++) { /* more than two batches; some closed in between */
+        struct mr_hold h;
+        struct job j = {&h, &r, 5};
+        CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+        CHECK_INT(mr_db_write(db, open_tx, &j, &err), 0);
+        if (i % 3 == 0) {
+            CHECK_INT(mr_db_write(db, close_tx, &j, &err), 0);
+            mr_hold_end(led, &h, 5);
+        }
+    }
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 0); /* this process's charges are under way, not left behind */
+    mr_ledger_free(led);
+    open_ledger();
+    CHECK_INT(budget().reserved_nano, 334 * 10);
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_none, NULL, &err), MR_EINTERNAL);
+    CHECK_INT(mr_ledger_recover(led, "chat", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 0); /* another family's */
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 334);
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 334);
+    struct mr_budget b = budget();
+    CHECK_INT(b.reserved_nano, 0);
+    CHECK_INT(b.spent_nano, 167 * 5 + 167 * 10);
+    CHECK_INT(mr_ledger_check(led, &err), 0);
+    end();
+    mr_tmp_remove(&tmp);
+}
+
+MR_TEST(closes_once) {
+    begin(":memory:");
+    struct mr_reserve r = reserve(100);
+    struct mr_hold h = {0};
+    struct job settle = {&h, &r, 50}, release = {&h, &r, -1};
+    CHECK_INT(mr_db_write(db, open_tx, &settle, &err), MR_EINTERNAL); /* no hold */
+    CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+    CHECK_INT(mr_db_write(db, close_tx, &settle, &err), MR_ECONFLICT); /* not written yet */
+    CHECK_INT(mr_db_write(db, open_tx, &settle, &err), 0);
+    CHECK_INT(mr_db_write(db, open_tx, &settle, &err), MR_ECONFLICT);
+    CHECK_INT(mr_db_write(db, close_tx, &settle, &err), 0);
+    CHECK_INT(mr_db_write(db, close_tx, &settle, &err), MR_ECONFLICT);
+    CHECK_INT(mr_db_write(db, close_tx, &release, &err), MR_ECONFLICT);
+    mr_hold_end(led, &h, 50);
+    CHECK_INT(mr_db_write(db, close_tx, &release, &err), MR_ECONFLICT);
+    h.charge += 1000;
+    CHECK_INT(mr_db_write(db, close_tx, &settle, &err), MR_ENOTFOUND);
+    CHECK_INT(budget().spent_nano, 50);
+    CHECK_INT(mr_ledger_check(led, &err), 0);
+    end();
+}
+
+MR_TEST(one_charge) {
+    begin(":memory:");
+    struct mr_arena a;
+    mr_arena_init(&a, 1 << 20);
+    struct mr_reserve r = reserve(100);
+    struct mr_hold h;
+    struct job j = {&h, &r, 50};
+    struct mr_charge c;
+    CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+    CHECK_INT(mr_charge_get(led, who.account, h.charge, &a, &c, &err), MR_ENOTFOUND);
+    CHECK_INT(mr_db_write(db, open_tx, &j, &err), 0);
+    CHECK_INT(mr_charge_get(led, who.account, h.charge, &a, &c, &err), 0);
+    CHECK(c.state == MR_CHARGE_OPEN && c.reserved_nano == 100 && c.cost_nano == 0);
+    CHECK(mr_str_is(c.family, "tasks") && mr_id_eq(c.key, who.key) && !c.end_user.p);
+    CHECK_INT(mr_db_write(db, close_tx, &j, &err), 0);
+    mr_hold_end(led, &h, 50);
+    CHECK_INT(mr_charge_get(led, who.account, h.charge, &a, &c, &err), 0);
+    CHECK(c.state == MR_CHARGE_SETTLED && c.cost_nano == 50 && c.tokens.output == 20);
+    CHECK(c.settled_us >= c.created_us && !c.estimated);
+    CHECK_INT(mr_charge_get(led, mr_id_new(), h.charge, &a, &c, &err), MR_ENOTFOUND);
+    mr_arena_release(&a);
+    end();
+}
+
+static int end_user_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    return mr_end_user_in(led, tx, who.account, *(struct mr_str *)arg, &(int64_t){0}, e);
+}
+
+MR_TEST(end_users) {
+    begin(":memory:");
+    struct mr_str ann = MR_LIT("ann@example.com"), number = MR_LIT("42"), none = MR_LIT("");
+    static char long_name[300];
+    int64_t id = -1, again = -1;
+    memset(long_name, 'x', sizeof long_name);
+    CHECK_INT(mr_end_user_find(led, who.account, ann, &id, &err), 0);
+    CHECK_INT(id, 0);
+    CHECK_INT(mr_db_write(db, end_user_tx, &ann, &err), 0);
+    CHECK_INT(mr_db_write(db, end_user_tx, &number, &err), 0);
+    CHECK_INT(mr_end_user_find(led, who.account, ann, &id, &err), 0);
+    CHECK_INT(mr_db_write(db, end_user_tx, &ann, &err), 0);
+    CHECK_INT(mr_end_user_find(led, who.account, ann, &again, &err), 0);
+    CHECK(id > 0 && id == again);
+    CHECK_INT(mr_end_user_find(led, who.account, number, &again, &err), 0);
+    CHECK(again > 0 && again != id);
+    CHECK_INT(mr_end_user_find(led, mr_id_new(), ann, &again, &err), 0);
+    CHECK_INT(again, 0);
+    CHECK_INT(mr_db_write(db, end_user_tx, &none, &err), MR_EFIELD);
+    struct mr_str big = mr_strn(long_name, 257), bad = MR_LIT("\xff");
+    CHECK_INT(mr_db_write(db, end_user_tx, &big, &err), MR_EFIELD);
+    big.n = 256;
+    CHECK_INT(mr_db_write(db, end_user_tx, &big, &err), 0);
+    CHECK_INT(mr_db_write(db, end_user_tx, &bad, &err), MR_EFIELD);
+    end();
+}
+
+MR_TEST_MAIN(CASE(settles_and_releases), CASE(budget_of_the_account_stops),
+             CASE(budget_of_the_key_stops), CASE(budgets_survive_a_restart),
+             CASE(recovers_each_open_charge_once), CASE(closes_once), CASE(one_charge),
+             CASE(end_users))
