@@ -1,5 +1,8 @@
 #include "api/families.h"
 
+#include "api/generator/generator.h"
 #include "api/serveml/serveml.h"
+#include "api/tasks/tasks.h"
 
-const struct mr_family *const mr_families[] = {&mr_family_serveml, 0};
+const struct mr_family *const mr_families[] = {&mr_family_serveml, &mr_family_tasks,
+                                               &mr_family_generator, 0};

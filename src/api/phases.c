@@ -107,12 +107,30 @@ static void put_u64(struct mr_req *r, const char *name, uint64_t v) {
     mr_req_set_header(r, name, mr_strn(tmp + i, sizeof tmp - i));
 }
 
+/* The tighter of two standings. */
+static void tighten(struct mr_rate_state *st, const struct mr_rate_state *k) {
+    if (st->allowed && (!k->allowed || k->remaining < st->remaining))
+        *st = *k;
+}
+
+/* The family's monthly plan; a request that it refuses, or that failed before, is not counted. */
+static bool over_plan(struct mr_call *c, struct mr_rate_state *st, int64_t now) {
+    if (!c->family->plans || !c->who.authenticated || !st->allowed)
+        return false;
+    struct mr_rate_state plan =
+        mr_plans_take(c->core->plans, c->who.account, c->family->name, c->family->plans, now);
+    if (plan.limit)
+        tighten(st, &plan);
+    return !plan.allowed;
+}
+
 static int limit(struct mr_call *c, struct mr_err *e) {
     struct mr_core *core = c->core;
     bool exempt = c->who.operator_ || core->rate_limits_off || c->row->rate == MR_RATE_NONE;
+    bool planned = false;
     struct mr_rate_rule rule =
         c->family->limits[c->row->rate == MR_RATE_NONE ? MR_RATE_GENERAL : c->row->rate];
-    int64_t now = mr_now_coarse_us();
+    int64_t now = mr_now_us();
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
     st.reset_s = now / 1000000 + rule.window_s;
     if (!exempt) {
@@ -123,20 +141,21 @@ static int limit(struct mr_call *c, struct mr_err *e) {
             struct mr_rate_rule own = {c->who.key_rate_per_minute, 60};
             struct mr_rate_state k = mr_limits_take(core->limits, mr_strn((char *)c->who.key.b, 16),
                                                     MR_RATE_N, own, now, true);
-            if (!k.allowed || k.remaining < st.remaining)
-                st = k;
+            tighten(&st, &k);
         }
-        put_u64(c->req, "X-RateLimit-Remaining", st.remaining);
-        put_u64(c->req, "X-RateLimit-Limit", st.limit);
-    } else {
-        /* Exempt: the figures say that nothing is used up. */
-        put_u64(c->req, "X-RateLimit-Remaining", st.limit);
-        put_u64(c->req, "X-RateLimit-Limit", st.limit);
-    }
+        planned = over_plan(c, &st, now);
+    } /* else the figures say that nothing is used up */
+    put_u64(c->req, "X-RateLimit-Remaining", st.remaining);
+    put_u64(c->req, "X-RateLimit-Limit", st.limit);
     put_u64(c->req, "X-RateLimit-Reset", (uint64_t)st.reset_s);
     if (st.allowed)
         return 0;
     put_u64(c->req, "Retry-After", st.retry_s);
+    if (planned)
+        return mr_fail(e, MR_ELIMIT,
+                       "this month's %u requests of the account's plan are used up; it renews in "
+                       "%u s",
+                       st.limit, st.retry_s);
     return mr_fail(e, MR_ELIMIT,
                    "too many requests: %u are allowed in this window, try again in "
                    "%u s",

@@ -9,9 +9,17 @@
 #include "http/http.h"
 #include "io/pool.h"
 
-struct mr_events;
-struct mr_usage;
 struct mr_access_log;
+struct mr_billing;
+struct mr_events;
+struct mr_gateway;
+struct mr_ledger;
+struct mr_plans;
+struct mr_price_book;
+struct mr_tasks;
+struct mr_upstream;
+struct mr_usage;
+struct mr_zone;
 
 /* Prices of the cost estimate (settings [prices]); USD. */
 struct mr_prices {
@@ -37,6 +45,14 @@ struct mr_core {
     struct mr_usage *usage;
     struct mr_events *events;
     struct mr_access_log *access_log;
+    struct mr_zone *zone; /* the operator's */
+    struct mr_price_book *price_book;
+    struct mr_ledger *ledger;
+    struct mr_plans *plans;
+    struct mr_upstream *upstream;
+    struct mr_gateway *gateway;
+    struct mr_tasks *tasks;
+    struct mr_billing *billing;
     struct mr_http_server *http; /* set before the first request */
 };
 

@@ -1,9 +1,10 @@
 """A small HTTP client for the tests that checks every reply against the spec.
 
-Each request made through `Api` is matched to an operation of spec/serveml.yaml; the reply's status
+Each request made through `Api` is matched to an operation of spec/*.yaml; the reply's status
 must be one that the spec lists for it and its body must fit the schema. What was exercised is
 recorded, so that the session can fail on an operation that no test ever called.
 """
+import glob
 import json
 import os
 import re
@@ -17,68 +18,81 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Spec:
-    def __init__(self, path=os.path.join(ROOT, "spec", "serveml.yaml")):
-        with open(path, encoding="utf-8") as f:
-            self.doc = yaml.safe_load(f)
+    """All of spec/*.yaml. Where families share a path, the caller says whose it is."""
+
+    def __init__(self, paths=None):
+        self.docs = {}
         self.exercised = set()
         self.ok = set()
-        self.operations = []
+        self.operations = []  # (fixed path, method, pattern, template, operation)
         self._validators = {}
-        for template, item in self.doc["paths"].items():
+        for path in paths or sorted(glob.glob(os.path.join(ROOT, "spec", "*.yaml"))):
+            with open(path, encoding="utf-8") as f:
+                self._add(yaml.safe_load(f))
+        self.operations.sort(key=lambda o: (not o[0], o[4]["family"] != "serveml"))
+
+    def _add(self, doc):
+        family = doc["x-family"]
+        self.docs[family] = doc
+        for template, item in doc["paths"].items():
             pattern = re.compile("^" + re.sub(r"\{[^}]+\}", "[^/]+", template) + "$")
             fixed = "{" not in template
             for method, op in item.items():
                 if isinstance(op, dict) and "operationId" in op:
+                    op["family"] = family
+                    op["name"] = f"{family}.{op['operationId']}"
                     self.operations.append((fixed, method.upper(), pattern, template, op))
-        self.operations.sort(key=lambda o: not o[0])
 
     def ids(self):
-        return {op["operationId"] for _, _, _, _, op in self.operations}
+        return {op["name"] for _, _, _, _, op in self.operations}
 
-    def find(self, method, path):
+    def find(self, method, path, family=None):
         path = path.split("?")[0]
-        for _, m, pattern, _, op in self.operations:
-            if m == method and pattern.match(path):
+        found = [op for _, m, pattern, _, op in self.operations if m == method and pattern.match(path)]
+        for op in found:
+            if op["family"] == family:
                 return op
-        return None
+        return found[0] if found else None
 
-    def resolve(self, node):
+    def resolve(self, node, family):
         while "$ref" in node:
-            target = self.doc
+            target = self.docs[family]
             for part in node["$ref"].lstrip("#/").split("/"):
                 target = target[part]
             node = target
         return node
 
+    def schema(self, family, schema):
+        return jsonschema.Draft202012Validator(
+            {**schema, "components": self.docs[family]["components"]})
+
     def validator(self, op, status):
-        key = (op["operationId"], status)
+        key = (op["name"], status)
         if key not in self._validators:
-            reply = self.resolve(op["responses"][str(status)])
-            media = reply.get("content", {})
-            schema = media.get("application/json", {}).get("schema")
-            self._validators[key] = schema and jsonschema.Draft202012Validator(
-                {**schema, "components": self.doc["components"]})
+            reply = self.resolve(op["responses"][str(status)], op["family"])
+            schema = reply.get("content", {}).get("application/json", {}).get("schema")
+            self._validators[key] = schema and self.schema(op["family"], schema)
         return self._validators[key]
 
     # Statuses that any operation may answer without listing them.
     COMMON = {400, 405, 413, 429, 500, 503, 507}
 
-    def check(self, method, path, reply):
-        op = self.find(method, path)
+    def check(self, method, path, reply, family=None):
+        op = self.find(method, path, family)
         if op is None:
             return
-        self.exercised.add(op["operationId"])
+        self.exercised.add(op["name"])
         if reply.status < 400:
-            self.ok.add(op["operationId"])
+            self.ok.add(op["name"])
         if str(reply.status) not in op["responses"]:
             assert reply.status in self.COMMON, (
                 f"{method} {path} answered {reply.status}, which its operation does not list: "
                 f"{reply.text[:300]}")
-            schema = jsonschema.Draft202012Validator(
-                {"$ref": "#/components/schemas/Error", "components": self.doc["components"]})
+            schema = self.schema(op["family"], {"$ref": "#/components/schemas/Error"})
         else:
             schema = self.validator(op, reply.status)
-        if schema is not None and method != "HEAD":
+        json_body = reply.headers.get("content-type", "").startswith("application/json")
+        if schema is not None and method != "HEAD" and json_body:
             errors = sorted(schema.iter_errors(reply.json()), key=str)
             assert not errors, f"{method} {path} {reply.status}: {errors[0].message} in {reply.text[:500]}"
 
@@ -116,11 +130,12 @@ def multipart(fields, files):
 
 
 class Api:
-    def __init__(self, host, port, token=None, spec=None):
+    def __init__(self, host, port, token=None, spec=None, family=None):
         self.host, self.port, self.token, self.spec = host, port, token, spec
+        self.family = family  # of a listener that is pinned to one
 
     def as_(self, token):
-        return Api(self.host, self.port, token, self.spec)
+        return Api(self.host, self.port, token, self.spec, self.family)
 
     @property
     def url(self):
@@ -141,7 +156,7 @@ class Api:
         finally:
             conn.close()
         if check and self.spec:
-            self.spec.check(method, path, reply)
+            self.spec.check(method, path, reply, self.family)
         return reply
 
     def get(self, path, **kw):

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from client import ROOT, Api, Spec  # noqa: E402
 from server import Server  # noqa: E402
+from standin import Standin  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +19,17 @@ def spec():
 
 
 @pytest.fixture(scope="session")
-def server():
+def standin():
+    """A model provider to send tasks to."""
+    s = Standin()
+    yield s
+    s.close()
+
+
+@pytest.fixture(scope="session")
+def server(standin):
     """One server for most tests, without rate limits (test_limits.py starts its own)."""
-    with Server(flags=["--rate-limits", "off"]) as s:
+    with Server(flags=["--rate-limits", "off"], env=standin.env()) as s:
         yield s
         status = s.stop()
         log = s.log_text()

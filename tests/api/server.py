@@ -16,7 +16,8 @@ class Server:
         self._own = None if data_dir else tempfile.TemporaryDirectory(prefix="millrace-test-")
         self.data_dir = str(data_dir or self._own.name)
         self.flags = list(flags)
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("MILLRACE_")}
+        self.env = {k: v for k, v in os.environ.items()
+                    if not k.startswith(("MILLRACE_", "OPENAI_", "MISTRAL_", "STRIPE_"))}
         for keep in ("MILLRACE_CACHE", "MILLRACE_ORT"):
             if keep in os.environ:
                 self.env[keep] = os.environ[keep]
@@ -48,6 +49,7 @@ class Server:
             self.stop()
             raise AssertionError("the server did not start: " + self.greeting + self.log_text()[-3000:])
         self.host, self.port = m.group(1), int(m.group(2))
+        self.more_ports = [int(p) for p in re.findall(r"also on https?://[\d.]+:(\d+)", self.greeting)]
         self.key = re.search(r"^API key:\s+(\S+)", self.greeting, re.M).group(1)
         return self
 

@@ -134,9 +134,15 @@ void mr_hold_end(struct mr_ledger *l, struct mr_hold *h, int64_t cost_nano) {
 
 int mr_charge_open_in(struct mr_ledger *l, struct mr_tx *tx, const struct mr_hold *h,
                       const struct mr_reserve *r, struct mr_err *e) {
-    (void)l;
     if (!h->active)
         return mr_fail(e, MR_EINTERNAL, "ledger: a charge without a hold");
+    /* The end user is often known only in this transaction; the settling entry takes it from the
+     * hold. */
+    pthread_mutex_lock(&l->mu);
+    struct mr_open_hold *held = mr_hold_find(l, h->charge);
+    if (held)
+        held->end_user = r->end_user;
+    pthread_mutex_unlock(&l->mu);
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "INSERT INTO charges(id, account, key_id, family, provider, model, "

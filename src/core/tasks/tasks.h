@@ -3,8 +3,8 @@
  *
  * A task's way: hold the budget -> one transaction (task row, open charge) -> gateway -> one
  * transaction (task row, settled or released charge, entry) -> answer. Nothing is answered before
- * its commit; a task that an earlier process left behind is settled or released at start and fails
- * with a reason that says so. */
+ * its commit; a task that an earlier process left behind fails at start with a reason that says so,
+ * and what its prompt costs is settled as estimated, because its request may have been sent. */
 #ifndef MR_CORE_TASKS_TASKS_H
 #define MR_CORE_TASKS_TASKS_H
 
@@ -29,7 +29,7 @@ enum mr_task_status { MR_TASK_PENDING, MR_TASK_PROCESSING, MR_TASK_COMPLETED, MR
 const char *mr_task_status_name(enum mr_task_status s);
 bool mr_task_status_parse(struct mr_str s, enum mr_task_status *ret);
 
-struct mr_task {
+struct mr_task_info {
     int64_t id;
     enum mr_task_status status;
     struct mr_str provider, model, input, output, error, end_user; /* end_user.p NULL: none */
@@ -51,19 +51,20 @@ struct mr_task_request {
     int (*on_delta)(void *arg, int64_t task, struct mr_str text);
     /* Exactly once after mr_task_create returned 0, on any thread, after the commit. `task` is
      * valid during the call. With e != NULL the task (when there is one) failed. */
-    void (*done)(void *arg, const struct mr_task *task, const struct mr_err *e);
+    void (*done)(void *arg, const struct mr_task_info *task, const struct mr_err *e);
     void *arg;
 };
 /* Copies what it needs and does not block when mr_ledger_warm(). Errors before anything was
  * written: MR_EFIELD (provider, model, prompt), MR_EUNAVAIL (no key: names the variable), MR_ELIMIT
- * (budget). A repeated idempotency key gets the first one's task; MR_ECONFLICT while it runs,
+ * (budget). A repeated idempotency key gets the first one's task, kept for 24 hours and more unless
+ * that one failed and cost nothing (then it runs again); MR_ECONFLICT while it runs,
  * MR_EFIELD naming "Idempotency-Key" for another body: both through done. */
 int mr_task_create(struct mr_tasks *t, const struct mr_task_request *q, struct mr_err *e);
 int mr_task_get(struct mr_tasks *t, struct mr_id account, int64_t id, struct mr_arena *arena,
-                struct mr_task *ret, struct mr_err *e);
+                struct mr_task_info *ret, struct mr_err *e);
 /* Newest first, without input and output. status -1 = all. */
 int mr_task_list(struct mr_tasks *t, struct mr_id account, int status, int64_t limit,
-                 int64_t offset, struct mr_arena *arena, struct mr_task **ret, size_t *ret_n,
+                 int64_t offset, struct mr_arena *arena, struct mr_task_info **ret, size_t *ret_n,
                  struct mr_err *e);
 struct mr_task_stats {
     int64_t total, completed, tokens, cost_nano; /* tokens and cost of all tasks */

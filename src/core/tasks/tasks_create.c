@@ -1,6 +1,7 @@
 /* Admission: prices and budget are found, the task and its open charge committed, the request
  * handed to the gateway. */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "core/tasks/tasks_priv.h"
 
 #include <math.h>
@@ -214,6 +215,7 @@ static int begin_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (!rc && j->q.idempotency_key.p)
         rc = mr_task_key_add_in(t, tx, j->who.account, j->q.idempotency_key, j->q.body_hash,
                                 j->task.id, j->task.created_us, e);
+    mr_crash_point("open-written");
     return rc;
 }
 
@@ -243,6 +245,7 @@ static void begun(void *arg, int rc, const struct mr_err *err) {
         mr_task_job_free(j);
         return;
     }
+    mr_crash_point("open-committed");
     atomic_fetch_add_explicit(&t->created, 1, memory_order_relaxed);
     struct mr_chat_request q = {.provider = j->option[0].provider,
                                 .body = {.model = j->option[0].model,
@@ -274,6 +277,7 @@ int mr_task_create(struct mr_tasks *t, const struct mr_task_request *q, struct m
         rc = 0;
     } else if (rc && e)
         *e = why;
+    mr_crash_point("hold-taken");
     if (!rc && (rc = mr_db_write_async(t->c.db, begin_in, j, begun))) {
         mr_hold_end(t->c.ledger, &j->hold, 0);
         mr_fail(e, rc, "the database's write queue is full: try again");

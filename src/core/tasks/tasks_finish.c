@@ -1,5 +1,6 @@
 /* The end of a task: the provider's outcome, its cost, one transaction, the answer. */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "core/tasks/tasks_priv.h"
 
 static const struct mr_task_option *option_of(const struct mr_task_job *j,
@@ -48,6 +49,7 @@ void mr_task_fail(struct mr_task_job *j, int rc, const struct mr_err *e) {
 void mr_task_chat_done(void *arg, const struct mr_chat_result *r) {
     struct mr_task_job *j = arg;
     const struct mr_task_option *o = option_of(j, r->provider);
+    mr_crash_point("reply-received");
     j->task.provider = mr_str(o->provider->name);
     j->task.model = o->model;
     j->billed = !r->rc || r->billed;
@@ -78,7 +80,13 @@ int mr_task_commit_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct mr_ledger *l = j->t->c.ledger;
     int rc = j->billed ? mr_charge_settle_in(l, tx, j->hold.charge, &j->settle, e)
                        : mr_charge_release_in(l, tx, j->hold.charge, e);
-    return rc ? rc : mr_task_end_in(tx, j->who.account, &j->task, j->rc, e);
+    if (!rc)
+        rc = mr_task_end_in(tx, j->who.account, &j->task, j->rc, e);
+    /* What failed and cost nothing may be tried again under its key. */
+    if (!rc && j->rc && !j->billed && j->q.idempotency_key.p)
+        rc = mr_task_key_drop_in(tx, j->who.account, j->q.idempotency_key, e);
+    mr_crash_point("settle-written");
+    return rc;
 }
 
 static void committed(void *arg, int rc, const struct mr_err *err) {
@@ -96,9 +104,11 @@ static void committed(void *arg, int rc, const struct mr_err *err) {
         mr_task_stick(j);
         return;
     }
+    mr_crash_point("settle-committed");
     mr_hold_end(t->c.ledger, &j->hold, j->task.cost_nano);
     atomic_fetch_add_explicit(j->rc ? &t->failed : &t->completed, 1, memory_order_relaxed);
     mr_task_answer(j, j->rc ? &j->err : NULL);
+    mr_crash_point("answered");
     mr_task_job_free(j);
     mr_task_retry_stuck(t);
 }

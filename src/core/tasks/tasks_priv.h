@@ -45,7 +45,7 @@ struct mr_task_job {
     int64_t max_tokens;
     struct mr_hold hold;
     struct mr_err refused; /* why no budget was held; looked at unless the key was used before */
-    struct mr_task task;
+    struct mr_task_info task;
     int64_t end_user;
     bool replay;
     /* the outcome */
@@ -77,16 +77,18 @@ int mr_tasks_recover(struct mr_tasks *t, struct mr_err *e);
 int mr_task_next_id(struct mr_tasks *t, struct mr_tx *tx, struct mr_id account, int64_t *ret,
                     struct mr_err *e);
 int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_err *e);
-int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task *k, int error_code,
-                   struct mr_err *e);
+int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task_info *k,
+                   int error_code, struct mr_err *e);
 /* *ret_code: enum mr_code of a failed task. */
 int mr_task_read_in(struct mr_tx *tx, struct mr_id account, int64_t id, struct mr_arena *arena,
-                    struct mr_task *ret, int *ret_code, struct mr_err *e);
+                    struct mr_task_info *ret, int *ret_code, struct mr_err *e);
 /* 0 with *ret_task 0: a new key. */
 int mr_task_key_find_in(struct mr_tx *tx, struct mr_id account, struct mr_str key,
                         const uint8_t hash[32], int64_t *ret_task, struct mr_err *e);
 int mr_task_key_add_in(struct mr_tasks *t, struct mr_tx *tx, struct mr_id account,
                        struct mr_str key, const uint8_t hash[32], int64_t task, int64_t now_us,
                        struct mr_err *e);
+int mr_task_key_drop_in(struct mr_tx *tx, struct mr_id account, struct mr_str key,
+                        struct mr_err *e);
 
 #endif

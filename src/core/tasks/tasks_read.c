@@ -7,7 +7,7 @@ struct get {
     struct mr_id account;
     int64_t id;
     struct mr_arena *arena;
-    struct mr_task *ret;
+    struct mr_task_info *ret;
 };
 
 static int get_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
@@ -17,7 +17,7 @@ static int get_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
 }
 
 int mr_task_get(struct mr_tasks *t, struct mr_id account, int64_t id, struct mr_arena *arena,
-                struct mr_task *ret, struct mr_err *e) {
+                struct mr_task_info *ret, struct mr_err *e) {
     struct get g = {account, id, arena, ret};
     return mr_db_read(t->c.db, get_in, &g, e);
 }
@@ -29,7 +29,7 @@ struct list {
     int status;
     int64_t limit, offset;
     struct mr_arena *arena;
-    struct mr_task *v;
+    struct mr_task_info *v;
     size_t n;
 };
 
@@ -55,14 +55,14 @@ static const char *sql_of(int status) {
 }
 
 static int row(struct list *l, struct mr_stmt *s, struct mr_err *e) {
-    struct mr_task *k = &l->v[l->n++];
-    *k = (struct mr_task){.id = mr_db_i64(s, 0),
-                          .status = (enum mr_task_status)mr_db_i64(s, 1),
-                          .charge = mr_db_i64(s, 2),
-                          .tokens = mr_db_i64(s, 3),
-                          .cost_nano = mr_db_i64(s, 4),
-                          .created_us = mr_db_i64(s, 5),
-                          .completed_us = mr_db_i64(s, 6)};
+    struct mr_task_info *k = &l->v[l->n++];
+    *k = (struct mr_task_info){.id = mr_db_i64(s, 0),
+                               .status = (enum mr_task_status)mr_db_i64(s, 1),
+                               .charge = mr_db_i64(s, 2),
+                               .tokens = mr_db_i64(s, 3),
+                               .cost_nano = mr_db_i64(s, 4),
+                               .created_us = mr_db_i64(s, 5),
+                               .completed_us = mr_db_i64(s, 6)};
     struct mr_str *const text[] = {&k->provider, &k->model, &k->end_user, &k->error};
     for (size_t i = 0; i < 4; i++) {
         struct mr_str v = mr_db_str(s, 7 + (int)i);
@@ -93,7 +93,7 @@ static int list_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
 }
 
 int mr_task_list(struct mr_tasks *t, struct mr_id account, int status, int64_t limit,
-                 int64_t offset, struct mr_arena *arena, struct mr_task **ret, size_t *ret_n,
+                 int64_t offset, struct mr_arena *arena, struct mr_task_info **ret, size_t *ret_n,
                  struct mr_err *e) {
     struct list l = {account, status, limit, offset, arena, NULL, 0};
     l.v = mr_arena_array(arena, (size_t)(limit > 0 ? limit : 1), sizeof *l.v);

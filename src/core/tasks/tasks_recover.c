@@ -34,7 +34,7 @@ static int find(struct mr_tx *tx, const struct mr_open_charge *c, int64_t *ret, 
 
 static int recover(struct mr_tx *tx, const struct mr_open_charge *c, void *arg, struct mr_err *e) {
     struct recovery *r = arg;
-    struct mr_task k = {0};
+    struct mr_task_info k = {0};
     struct mr_price price;
     int64_t id;
     int code;

@@ -72,7 +72,7 @@ int mr_task_next_id(struct mr_tasks *t, struct mr_tx *tx, struct mr_id account, 
 /* --- rows --------------------------------------------------------------------------------- */
 
 int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_err *e) {
-    const struct mr_task *k = &j->task;
+    const struct mr_task_info *k = &j->task;
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "INSERT INTO tasks (account_id, id, status, error_code, charge_id, "
@@ -94,8 +94,8 @@ int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_e
     return mr_db_exec(s, e);
 }
 
-int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task *k, int error_code,
-                   struct mr_err *e) {
+int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task_info *k,
+                   int error_code, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "UPDATE tasks SET status = ?3, error_code = ?4, tokens = ?5, "
@@ -122,7 +122,7 @@ int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task 
 }
 
 int mr_task_read_in(struct mr_tx *tx, struct mr_id account, int64_t id, struct mr_arena *arena,
-                    struct mr_task *ret, int *ret_code, struct mr_err *e) {
+                    struct mr_task_info *ret, int *ret_code, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "SELECT status, error_code, charge_id, tokens, cost_nano, created_at, "
@@ -137,13 +137,13 @@ int mr_task_read_in(struct mr_tx *tx, struct mr_id account, int64_t id, struct m
     if (rc <= 0)
         return rc < 0 ? rc : mr_fail(e, MR_ENOTFOUND, "task not found");
     rc = 0;
-    struct mr_task k = {.id = id,
-                        .status = (enum mr_task_status)mr_db_i64(s, 0),
-                        .charge = mr_db_i64(s, 2),
-                        .tokens = mr_db_i64(s, 3),
-                        .cost_nano = mr_db_i64(s, 4),
-                        .created_us = mr_db_i64(s, 5),
-                        .completed_us = mr_db_i64(s, 6)};
+    struct mr_task_info k = {.id = id,
+                             .status = (enum mr_task_status)mr_db_i64(s, 0),
+                             .charge = mr_db_i64(s, 2),
+                             .tokens = mr_db_i64(s, 3),
+                             .cost_nano = mr_db_i64(s, 4),
+                             .created_us = mr_db_i64(s, 5),
+                             .completed_us = mr_db_i64(s, 6)};
     struct mr_str *const text[] = {&k.provider, &k.model, &k.end_user,
                                    &k.error,    &k.input, &k.output};
     for (size_t i = 0; i < 6 && !rc; i++) {
@@ -221,5 +221,17 @@ int mr_task_key_add_in(struct mr_tasks *t, struct mr_tx *tx, struct mr_id accoun
     mr_db_bind_blob(s, 3, hash, 32);
     mr_db_bind_i64(s, 4, task);
     mr_db_bind_i64(s, 5, now_us);
+    return mr_db_exec(s, e);
+}
+
+int mr_task_key_drop_in(struct mr_tx *tx, struct mr_id account, struct mr_str key,
+                        struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc =
+        mr_db_prepare(tx, "DELETE FROM task_idempotency WHERE account_id = ?1 AND key = ?2", &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, account);
+    mr_db_bind_str(s, 2, key);
     return mr_db_exec(s, e);
 }

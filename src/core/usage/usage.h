@@ -79,6 +79,12 @@ int mr_usage_deployment_totals(struct mr_usage *u, struct mr_id account, struct 
 int mr_usage_account_totals(struct mr_usage *u, struct mr_id account, struct mr_usage_totals *ret,
                             struct mr_err *e);
 
+/* Predictions of the account from `from_us` (a whole minute) up to now. Where from_us is no whole
+ * hour and lies more than 8 days back, the rest of its first hour is not known any more and not
+ * counted. */
+int mr_usage_requests_since(struct mr_usage *u, struct mr_id account, int64_t from_us, int64_t *ret,
+                            struct mr_err *e);
+
 enum mr_resolution { MR_RES_1M = 60, MR_RES_5M = 300, MR_RES_1H = 3600, MR_RES_1D = 86400 };
 
 struct mr_usage_bucket {
