@@ -68,7 +68,7 @@ struct mr_date mr_zone_date(const struct mr_zone *z, int64_t wall_us) {
  * through in order, from a day before any offset could reach. */
 static int64_t first_at(const struct mr_zone *z, int64_t local) {
     int64_t from = local - 2 * DAY;
-    for (int i = 0; i < 64; i++) {
+    for (;;) { /* ends at a stretch that begins after `local` in every zone */
         int64_t off = offset_at(z, from), to = INT64_MAX;
         bool more = next_change(z, from, &to);
         int64_t t = local - off > from ? local - off : from;
@@ -76,7 +76,6 @@ static int64_t first_at(const struct mr_zone *z, int64_t local) {
             return t;
         from = to;
     }
-    return local - offset_at(z, local);
 }
 
 int64_t mr_zone_midnight(const struct mr_zone *z, struct mr_date d) {
