@@ -14,7 +14,7 @@ static const struct {
     {"an entry is of a charge that does not know it: entry",
      "SELECT l.id FROM ledger l LEFT JOIN charges c ON c.id = l.charge WHERE l.charge > 0 AND "
      "(c.id IS NULL OR c.state <> 1 OR c.entry <> l.id OR c.account <> l.account OR "
-     "c.key_id <> l.key_id) LIMIT 1"},
+     "c.key_id <> l.key_id OR c.end_user <> l.end_user) LIMIT 1"},
     {"a settled charge has no entry: charge",
      "SELECT c.id FROM charges c LEFT JOIN ledger l ON l.id = c.entry WHERE c.state = 1 AND "
      "(l.id IS NULL OR l.charge <> c.id) LIMIT 1"},

@@ -75,8 +75,7 @@ static int write_charge(struct mr_tx *tx, const struct event *v, struct mr_err *
                            .family = "tasks",
                            .provider = provider[v->model],
                            .model = model[v->model],
-                           .price_version = MR_LIT("v"),
-                           .end_user = v->end_user};
+                           .price_version = MR_LIT("v")};
     struct mr_settle s = {.provider = r.provider,
                           .model = r.model,
                           .price_version = r.price_version,
@@ -86,6 +85,7 @@ static int write_charge(struct mr_tx *tx, const struct event *v, struct mr_err *
     int rc = mr_hold_take(f.led, &r, &h, e);
     if (rc)
         return rc;
+    r.end_user = v->end_user; /* as tasks do: known after the hold */
     rc = mr_charge_open_in(f.led, tx, &h, &r, e);
     if (rc == 0)
         rc = mr_charge_settle_at(f.led, tx, h.charge, &s, v->at_us, e);
