@@ -205,7 +205,7 @@ static struct mr_events *open_events(struct mr_db *db) {
 
 struct outbox {
     int n;
-    char data[600];
+    char data[2000]; /* of all, one a line */
 };
 
 static int outbox_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
@@ -215,7 +215,8 @@ static int outbox_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
                            &s, e);
     while (rc == 0 && (rc = mr_db_step(s, e)) == 1) {
         struct mr_str d = mr_db_str(s, 0);
-        snprintf(o->data, sizeof o->data, "%.*s", (int)d.n, d.p);
+        size_t at = strlen(o->data);
+        snprintf(o->data + at, sizeof o->data - at, "%.*s\n", (int)d.n, d.p);
         o->n++;
         rc = 0;
     }
