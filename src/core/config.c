@@ -11,6 +11,9 @@
 /* A secret with a name of its own in the environment; NULL: none. */
 #define SECRET(k, field, en, h)                                                                    \
     { k, MR_SET_STR, offsetof(struct mr_config, field), "", 0, 0, NULL, 1, h, en }
+/* Not a secret, but with a name of its own in the environment. */
+#define NAMED(k, field, en, h)                                                                     \
+    { k, MR_SET_STR, offsetof(struct mr_config, field), "", 0, 0, NULL, 0, h, en }
 #define INT(k, field, d, lo, hi, h)                                                                \
     { k, MR_SET_INT, offsetof(struct mr_config, field), d, lo, hi, NULL, 0, h, NULL }
 #define BOOL(k, field, d, h)                                                                       \
@@ -63,6 +66,18 @@ const struct mr_setting mr_settings[] = {
     INT("task_retries", task_retries, "2", 0, 5, "further attempts after a provider's failure"),
     INT("max_output_tokens", max_output_tokens, "4096", 1, 1 << 24,
         "longest answer that a task asks for and reserves budget for"),
+    SECRET("stripe_api_key", stripe_api_key, "STRIPE_API_KEY", "secret key of payments"),
+    NAMED("stripe_api_base", stripe_api_base, "STRIPE_API_BASE", "default: https://api.stripe.com"),
+    SECRET("stripe_webhook_secret", stripe_webhook_secret, "STRIPE_WEBHOOK_SECRET",
+           "signs the events of /api/webhook/stripe"),
+    NAMED("stripe_price_id", stripe_price_id, "STRIPE_PRICE_ID", "what a subscription costs"),
+    STR("checkout_success_url", checkout_success_url, "", NULL,
+        "where a payment leads to; default: a page below public_url"),
+    STR("checkout_cancel_url", checkout_cancel_url, "", NULL,
+        "where an abandoned payment leads to; default: a page below public_url"),
+    STR("micro_payment_amount", micro_payment_amount, "1.00", NULL, "of one micro-payment"),
+    STR("micro_payment_currency", micro_payment_currency, "usd", NULL, "ISO 4217, lower case"),
+    INT("stripe_timeout_ms", stripe_timeout_ms, "30000", 100, 120000, "a request to Stripe"),
     {NULL, MR_SET_STR, 0, NULL, 0, 0, NULL, false, NULL, NULL},
 };
 

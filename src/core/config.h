@@ -55,6 +55,11 @@ struct mr_config {
     double price_compute_hour, price_storage_gb_month, price_network_gb;
     char *timezone, *prices_dir;
     int64_t task_deadline_ms, task_retries, max_output_tokens;
+    char *stripe_api_key, *stripe_api_base, *stripe_webhook_secret, *stripe_price_id;
+    char *checkout_success_url, *checkout_cancel_url;
+    char *micro_payment_amount; /* a decimal of micro_payment_currency */
+    char *micro_payment_currency;
+    int64_t stripe_timeout_ms;
     struct mr_config_provider provider[MR_PROVIDERS_MAX];
     int64_t n_provider;
 };

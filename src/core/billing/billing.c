@@ -1,6 +1,7 @@
 #include "core/billing/billing.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "core/billing/internal.h"
 
 /* The strings of the configuration, for copying and freeing alike. */
@@ -17,13 +18,28 @@ void mr_billing_free(struct mr_billing *b) {
     mr_free(b);
 }
 
-/* A claim of a request that an earlier process did not finish: it may be tried again. Stripe's own
- * idempotency key keeps it from happening twice. */
-static int forget_unfinished(struct mr_tx *tx, void *arg, struct mr_err *e) {
+#define DAY_US        (INT64_C(86400) * 1000000)
+#define KEEP_REQUESTS (7 * DAY_US)  /* a checkout page lives for a day at most */
+#define KEEP_EVENTS   (90 * DAY_US) /* Stripe sends an event again for 30 days at most */
+
+static int forget(struct mr_tx *tx, const char *sql, int64_t before, struct mr_err *e) {
     struct mr_stmt *s;
+    int rc = mr_db_prepare(tx, sql, &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_i64(s, 1, before);
+    return mr_db_exec(s, e);
+}
+
+/* What is too old to matter, and the claims of requests that an earlier process did not finish:
+ * those may be tried again, Stripe's own idempotency key keeps them from happening twice. */
+static int tidy(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    int64_t now = mr_now_us();
     (void)arg;
-    int rc = mr_db_prepare(tx, "DELETE FROM billing_requests WHERE url = ''", &s, e);
-    return rc ? rc : mr_db_exec(s, e);
+    int rc = forget(tx, "DELETE FROM billing_requests WHERE url = '' OR created_at < ?1",
+                    now - KEEP_REQUESTS, e);
+    return rc ? rc
+              : forget(tx, "DELETE FROM stripe_events WHERE created_at < ?1", now - KEEP_EVENTS, e);
 }
 
 int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, struct mr_err *e) {
@@ -37,8 +53,7 @@ int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, 
         STRINGS(COPY)
 #undef COPY
     }
-    int rc = ok ? mr_db_write(c->db, forget_unfinished, NULL, e)
-                : mr_fail(e, MR_ENOMEM, "out of memory");
+    int rc = ok ? mr_db_write(c->db, tidy, NULL, e) : mr_fail(e, MR_ENOMEM, "out of memory");
     if (rc) {
         mr_billing_free(b);
         return rc;

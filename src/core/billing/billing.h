@@ -20,6 +20,7 @@ struct mr_billing_config {
     const char *success_url, *cancel_url;
     int64_t micro_amount_nano; /* of micro_currency */
     const char *micro_currency;
+    int timeout_ms; /* of a request to Stripe; 0 = 30,000 */
     const struct mr_log *log;
     struct mr_id operator_account; /* books events of sessions that we did not create */
 };

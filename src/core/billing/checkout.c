@@ -8,7 +8,8 @@
 
 #include <pthread.h>
 
-#define REPLY_MAX (1u << 20)
+#define REPLY_MAX     (1u << 20)
+#define REFERENCE_MAX 200 /* Stripe refuses a longer client_reference_id */
 
 void mr_form_add(struct mr_buf *b, const char *name, struct mr_str value) {
     static const char hex[] = "0123456789ABCDEF";
@@ -61,7 +62,7 @@ static int stripe_reason(int status, struct mr_str body, struct mr_err *e) {
 int mr_stripe_post(struct mr_billing *b, const char *path, struct mr_str form,
                    struct mr_str idempotency, struct mr_buf *out, struct mr_err *e) {
     char url[2048], auth[512];
-    if (!b->c.api_key)
+    if (!b->c.api_key || !*b->c.api_key)
         return mr_fail(e, MR_EUNAVAIL,
                        "payments are not set up on this server: STRIPE_API_KEY is not set");
     snprintf(url, sizeof url, "%s%s", b->c.api_base ? b->c.api_base : MR_STRIPE_BASE, path);
@@ -79,7 +80,7 @@ int mr_stripe_post(struct mr_billing *b, const char *path, struct mr_str form,
                                     .headers = headers,
                                     .n_headers = sizeof headers / sizeof *headers,
                                     .body = form,
-                                    .total_ms = 30000,
+                                    .total_ms = b->c.timeout_ms > 0 ? b->c.timeout_ms : 30000,
                                     .reply_max = REPLY_MAX,
                                     .done = on_done,
                                     .arg = &w};
@@ -262,17 +263,17 @@ static void common(struct mr_billing *b, struct mr_buf *form, const struct sessi
     mr_form_add(form, "cancel_url", mr_str(b->c.cancel_url));
     mr_form_add(form, "line_items[0][quantity]", MR_LIT("1"));
     mr_form_add(form, "metadata[account_id]", mr_str(account));
-    if (c->end_user.n) {
-        mr_form_add(form, "client_reference_id", c->end_user);
+    if (c->end_user.n)
         mr_form_add(form, "metadata[user_id]", c->end_user);
-    }
+    if (c->end_user.n && c->end_user.n <= REFERENCE_MAX)
+        mr_form_add(form, "client_reference_id", c->end_user);
 }
 
 int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct mr_str email,
                             struct mr_str idempotency, struct mr_arena *arena,
                             struct mr_str *ret_url, struct mr_err *e) {
     char id[MR_ID_HEX];
-    struct session c = {.account = account, .mode = "subscription"};
+    struct session c = {.account = account, .mode = "subscription", .end_user = email};
     MR_CLEANUP(mr_buf_release) struct mr_buf form;
     if (b->c.api_key && !b->c.price_id)
         return mr_fail(e, MR_EUNAVAIL,
@@ -281,11 +282,9 @@ int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct m
     mr_buf_init(&form, 16384);
     common(b, &form, &c, id);
     mr_form_add(&form, "customer_email", email);
-    mr_form_add(&form, "metadata[user_id]", email);
     mr_form_add(&form, "line_items[0][price]", mr_str(b->c.price_id ? b->c.price_id : ""));
     mr_form_add(&form, "subscription_data[metadata][account_id]", mr_str(id));
     mr_form_add(&form, "subscription_data[metadata][user_id]", email);
-    c.end_user = email;
     return run(b, &form, idempotency, &c, arena, ret_url, e);
 }
 
@@ -311,5 +310,7 @@ int mr_billing_micro(struct mr_billing *b, struct mr_id account, struct mr_str e
     mr_form_add(&form, "line_items[0][price_data][unit_amount]", mr_str(amount));
     mr_form_add(&form, "line_items[0][price_data][product_data][name]", description);
     mr_form_add(&form, "payment_intent_data[metadata][account_id]", mr_str(id));
+    if (end_user.n)
+        mr_form_add(&form, "payment_intent_data[metadata][user_id]", end_user);
     return run(b, &form, idempotency, &c, arena, ret_url, e);
 }

@@ -52,19 +52,24 @@ static int account_exists(struct mr_tx *tx, struct mr_id id, struct mr_err *e) {
     return rc;
 }
 
-/* Metadata that we wrote when the session was created; the event's signature covers it. */
-static int from_metadata(struct event *ev, struct mr_tx *tx, yyjson_val *metadata,
-                         struct mr_party *p, struct mr_err *e) {
+/* What a ledger takes as a user's name. */
+static struct mr_str user_name(struct mr_str s) {
+    return s.n <= 256 ? s : (struct mr_str){0};
+}
+
+/* Metadata that we wrote when the session was created; the event's signature covers it. Only what
+ * names an account of this server counts. */
+static int from_metadata(struct mr_tx *tx, yyjson_val *metadata, struct mr_party *p,
+                         struct mr_err *e) {
     struct mr_id id;
-    struct mr_str user = field(metadata, "user_id");
-    if (user.n && !p->end_user.n)
-        p->end_user = user;
     if (!mr_id_parse(field(metadata, "account_id"), &id))
         return 0;
     int rc = account_exists(tx, id, e);
-    if (rc > 0)
+    if (rc > 0) {
         p->account = id;
-    (void)ev;
+        p->named = true;
+        p->end_user = user_name(field(metadata, "user_id"));
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -72,11 +77,12 @@ static struct mr_str email_of(yyjson_val *o) {
     struct mr_str s = field(yyjson_obj_get(o, "customer_details"), "email");
     if (!s.n)
         s = field(o, "customer_email");
-    return s;
+    return user_name(s);
 }
 
-/* A session that we created says whose it is by its row; another by its metadata, and what it does
- * not say is the operator's, its user the customer's e-mail. */
+/* A session that we created says whose it is by its row; another by its metadata, else it is the
+ * operator's and its user the customer's e-mail (which its invoices also have, whichever of them
+ * comes first). */
 static int session_party(struct event *ev, struct mr_tx *tx, struct mr_party *ret,
                          struct mr_err *e) {
     struct mr_stmt *s;
@@ -92,14 +98,13 @@ static int session_party(struct event *ev, struct mr_tx *tx, struct mr_party *re
     if (ours) {
         mr_db_id(s, 0, &p.account);
         p.end_user = mr_arena_keep(&ev->arena, mr_db_str(s, 1));
+        p.named = true;
     }
     mr_db_done(ours ? s : NULL);
     if (rc < 0)
         return rc;
-    if (!ours) {
-        p.end_user = field(ev->object, "client_reference_id");
-        rc = from_metadata(ev, tx, yyjson_obj_get(ev->object, "metadata"), &p, e);
-    }
+    if (!ours)
+        rc = from_metadata(tx, yyjson_obj_get(ev->object, "metadata"), &p, e);
     if (!p.end_user.n)
         p.end_user = email_of(ev->object);
     *ret = p;
@@ -114,7 +119,8 @@ static int session_status(struct event *ev, struct mr_tx *tx, const struct mr_pa
     int rc = mr_db_prepare(tx,
                            "INSERT INTO stripe_sessions (id, account_id, mode, end_user, status, "
                            "created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE "
-                           "SET status = excluded.status WHERE stripe_sessions.status <> 'paid'",
+                           "SET status = excluded.status WHERE stripe_sessions.status <> 'paid' "
+                           "AND (excluded.status <> 'unpaid' OR stripe_sessions.status = 'open')",
                            &s, e);
     if (rc)
         return rc;
@@ -168,7 +174,7 @@ static int on_session(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
     if (!rc && paid)
         rc = session_paid(ev, tx, &party, e);
     if (!rc && (paid || (completed && mr_str_is(payment, "no_payment_required"))))
-        rc = mr_book_subscription(ev->b, tx, id_of(ev->object, "subscription"), &party,
+        rc = mr_book_subscription(tx, id_of(ev->object, "subscription"), &party,
                                   email_of(ev->object), MR_LIT("active"), ev->created_s, e);
     return rc;
 }
@@ -194,45 +200,61 @@ static struct mr_str invoice_payment_intent(yyjson_val *invoice) {
     return s;
 }
 
+/* The subscription's metadata as of the invoice; before it had a place of its own, the line items'.
+ */
+static yyjson_val *invoice_metadata(yyjson_val *invoice) {
+    yyjson_val *own = yyjson_obj_get(subscription_details(invoice), "metadata");
+    yyjson_val *lines = yyjson_obj_get(yyjson_obj_get(invoice, "lines"), "data");
+    return yyjson_obj_size(own) ? own : yyjson_obj_get(yyjson_arr_get_first(lines), "metadata");
+}
+
 static int invoice_party(struct event *ev, struct mr_tx *tx, struct mr_party *ret,
                          struct mr_err *e) {
     struct mr_party p = {.account = ev->b->c.operator_account};
-    int rc = mr_subscription_party(tx, invoice_subscription(ev->object), &ev->arena, &p, e);
-    if (!rc) {
-        rc = from_metadata(ev, tx, yyjson_obj_get(subscription_details(ev->object), "metadata"), &p,
-                           e);
-        if (!p.end_user.n)
-            p.end_user = email_of(ev->object);
-    }
+    int rc = from_metadata(tx, invoice_metadata(ev->object), &p, e);
+    if (!rc && !p.named)
+        rc = mr_subscription_party(tx, invoice_subscription(ev->object), &ev->arena, &p, e);
+    if (!p.end_user.n)
+        p.end_user = email_of(ev->object);
     p.customer = id_of(ev->object, "customer");
     *ret = p;
     return rc < 0 ? rc : 0;
 }
 
 static int on_invoice(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
-    struct mr_payment p = {.income = MR_BOOK_SUBSCRIPTION,
-                           .currency = field(ev->object, "currency"),
+    struct mr_payment p = {.currency = field(ev->object, "currency"),
                            .at_us = ev->created_s * 1000000,
                            .ref = {id_of(ev->object, "id"), invoice_payment_intent(ev->object),
                                    id_of(ev->object, "charge")}};
-    struct mr_str subscription = invoice_subscription(ev->object);
-    if (mr_str_is(ev->type, "invoice.payment_failed"))
-        return mr_book_subscription(ev->b, tx, subscription, NULL, (struct mr_str){0},
-                                    MR_LIT("past_due"), ev->created_s, e);
+    struct mr_str subscription = invoice_subscription(ev->object), status = MR_LIT("active");
+    bool first = mr_str_is(field(ev->object, "billing_reason"), "subscription_create");
     if (!p.ref[0].n)
         return mr_fail(e, MR_EINVAL, "the event's invoice has no id");
-    /* The first invoice is the same money as the session that made the subscription. */
-    if (mr_str_is(field(ev->object, "billing_reason"), "subscription_create"))
-        p.ref[3] = first_of(ev, subscription);
     int rc = invoice_party(ev, tx, &p.party, e);
-    if (!rc)
+    if (rc)
+        return rc;
+    /* A renewal that fails leaves the subscription past due; a first payment, not begun. */
+    if (mr_str_is(ev->type, "invoice.payment_failed"))
+        status = first ? MR_LIT("incomplete") : MR_LIT("past_due");
+    else {
+        p.income = subscription.n ? MR_BOOK_SUBSCRIPTION : MR_BOOK_MICRO_PAYMENT;
+        if (first) /* the same money as the session that made the subscription */
+            p.ref[3] = first_of(ev, subscription);
         rc = amount(ev, "amount_paid", &p.amount_nano, e);
-    if (!rc)
-        rc = mr_book_payment(ev->b, tx, &p, e);
-    if (!rc)
-        rc = mr_book_subscription(ev->b, tx, subscription, &p.party, email_of(ev->object),
-                                  MR_LIT("active"), ev->created_s, e);
-    return rc;
+        if (!rc)
+            rc = mr_book_payment(ev->b, tx, &p, e);
+    }
+    return rc ? rc
+              : mr_book_subscription(tx, subscription, &p.party, email_of(ev->object), status,
+                                     ev->created_s, e);
+}
+
+/* Which payment paid which invoice: nothing else says so since version 2025-03-31. */
+static int on_invoice_payment(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
+    yyjson_val *payment = yyjson_obj_get(ev->object, "payment");
+    struct mr_str ref[] = {id_of(ev->object, "invoice"), id_of(payment, "payment_intent"),
+                           id_of(payment, "charge")};
+    return mr_book_link(ev->b, tx, ref, sizeof ref / sizeof *ref, e);
 }
 
 /* --- the rest ----------------------------------------------------------------------------- */
@@ -245,24 +267,26 @@ static int on_subscription(struct event *ev, struct mr_tx *tx, struct mr_err *e)
         status = MR_LIT("canceled");
     if (!id_of(ev->object, "id").n || !status.n)
         return mr_fail(e, MR_EINVAL, "the event's subscription has no id or status");
-    int rc = from_metadata(ev, tx, yyjson_obj_get(ev->object, "metadata"), &p, e);
+    int rc = from_metadata(tx, yyjson_obj_get(ev->object, "metadata"), &p, e);
     if (rc)
         return rc;
     struct mr_str email = memchr(p.end_user.p ? p.end_user.p : "", '@', p.end_user.n)
                               ? p.end_user
                               : (struct mr_str){0};
-    return mr_book_subscription(ev->b, tx, id_of(ev->object, "id"), &p, email, status,
-                                ev->created_s, e);
+    return mr_book_subscription(tx, id_of(ev->object, "id"), &p, email, status, ev->created_s, e);
 }
 
 static int on_refund(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
     struct mr_return r = {.id = id_of(ev->object, "id"),
                           .kind = MR_ENTRY_REFUND,
-                          .customer = id_of(ev->object, "customer"),
                           .currency = field(ev->object, "currency"),
                           .at_us = ev->created_s * 1000000,
                           .ref = {id_of(ev->object, "payment_intent"), id_of(ev->object, "id"),
                                   id_of(ev->object, "invoice")}};
+    /* The charge of a single payment of ours carries our metadata: its session names the payment.
+     */
+    if (!field(yyjson_obj_get(ev->object, "metadata"), "account_id").n)
+        r.customer = id_of(ev->object, "customer");
     if (!r.id.n)
         return mr_fail(e, MR_EINVAL, "the event's charge has no id");
     int rc = amount(ev, "amount_refunded", &r.amount_nano, e);
@@ -278,6 +302,9 @@ static int on_dispute(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
         .ref = {id_of(ev->object, "payment_intent"), id_of(ev->object, "charge")}};
     if (!r.id.n)
         return mr_fail(e, MR_EINVAL, "the event's dispute has no id");
+    /* An inquiry: no money moves unless it becomes a dispute, which funds_withdrawn tells. */
+    if (mr_str_starts(field(ev->object, "status"), MR_LIT("warning_")))
+        return 0;
     int rc = amount(ev, "amount", &r.amount_nano, e);
     return rc ? rc : mr_book_return(ev->b, tx, &r, e);
 }
@@ -292,11 +319,13 @@ static const struct {
     {"checkout.session.expired", on_session},
     {"invoice.paid", on_invoice},
     {"invoice.payment_failed", on_invoice},
+    {"invoice_payment.paid", on_invoice_payment},
     {"customer.subscription.created", on_subscription},
     {"customer.subscription.updated", on_subscription},
     {"customer.subscription.deleted", on_subscription},
     {"charge.refunded", on_refund},
     {"charge.dispute.created", on_dispute},
+    {"charge.dispute.funds_withdrawn", on_dispute},
 };
 
 /* 1: seen before. The row commits with the booking. */
@@ -353,7 +382,7 @@ static int run(struct mr_billing *b, yyjson_val *root, struct mr_err *e) {
 int mr_billing_event(struct mr_billing *b, struct mr_str signature, struct mr_str body,
                      struct mr_err *e) {
     yyjson_read_err je;
-    if (!b->c.webhook_secret)
+    if (!b->c.webhook_secret || !*b->c.webhook_secret)
         return mr_fail(e, MR_EUNAVAIL,
                        "payments are not set up on this server: STRIPE_WEBHOOK_SECRET is not set");
     int rc =

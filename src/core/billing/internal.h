@@ -5,6 +5,7 @@
 #include "core/billing/billing.h"
 #include "core/money/money.h"
 
+#include <stdbool.h>
 #include <yyjson.h>
 
 #define MR_STRIPE_VERSION "2026-10-28.endive" /* the shapes that events.c and checkout.c know */
@@ -23,6 +24,7 @@ void mr_form_add(struct mr_buf *b, const char *name, struct mr_str value);
 /* Whose money or subscription an object is about. */
 struct mr_party {
     struct mr_id account;
+    bool named;             /* an object said so; else it is the operator's for want of a name */
     struct mr_str end_user; /* n == 0: none */
     struct mr_str customer; /* Stripe's id, "" unknown */
 };
@@ -38,7 +40,8 @@ struct mr_payment {
 int mr_book_payment(struct mr_billing *b, struct mr_tx *tx, const struct mr_payment *p,
                     struct mr_err *e);
 /* A refund (`amount_nano` is all that was refunded of the charge so far) or a dispute (its own
- * amount), `id` of the charge or the dispute. Waits for its payment when that is unknown. */
+ * amount), `id` of the charge or the dispute. Waits for its payment when that is unknown: with a
+ * `customer`, for any payment for a subscription of theirs that it fits into. */
 struct mr_return {
     struct mr_str id;
     enum mr_entry_kind kind; /* MR_ENTRY_REFUND, MR_ENTRY_DISPUTE */
@@ -46,14 +49,18 @@ struct mr_return {
     int64_t amount_nano, at_us;
     struct mr_str ref[4];
 };
+/* These names mean one sum of money; kept until one of them is booked. */
+int mr_book_link(struct mr_billing *b, struct mr_tx *tx, const struct mr_str *ref, size_t n,
+                 struct mr_err *e);
 int mr_book_return(struct mr_billing *b, struct mr_tx *tx, const struct mr_return *r,
                    struct mr_err *e);
 
-/* State of a subscription as of an event; older events change nothing, "canceled" is final. Sets
- * the tier of the account it belongs to. `party` NULL: only when it is known. */
-int mr_book_subscription(struct mr_billing *b, struct mr_tx *tx, struct mr_str id,
-                         const struct mr_party *party, struct mr_str email, struct mr_str status,
-                         int64_t event_at, struct mr_err *e);
+/* State of a subscription as of an event; older events change nothing, an end is final, and between
+ * events of one second the status decides, so that their order does not. Sets the tier of the
+ * account that it is for: the one registered with `email`, else the party's. */
+int mr_book_subscription(struct mr_tx *tx, struct mr_str id, const struct mr_party *party,
+                         struct mr_str email, struct mr_str status, int64_t event_at,
+                         struct mr_err *e);
 /* 1 and the party when the subscription is known, else 0; strings in the arena. */
 int mr_subscription_party(struct mr_tx *tx, struct mr_str id, struct mr_arena *arena,
                           struct mr_party *ret, struct mr_err *e);

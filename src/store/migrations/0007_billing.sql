@@ -19,6 +19,7 @@ CREATE TABLE stripe_subscriptions (
     end_user TEXT NOT NULL,
     customer TEXT NOT NULL,
     status TEXT NOT NULL,            -- Stripe's: active, trialing, past_due, canceled …
+    standing SMALLINT NOT NULL,      -- the status' rank: decides between events of one second
     event_at BIGINT NOT NULL         -- of the newest event seen: older ones change nothing
 );
 CREATE INDEX stripe_subscriptions_of ON stripe_subscriptions (account_id, status);
@@ -32,17 +33,28 @@ CREATE TABLE stripe_payments (
     customer TEXT NOT NULL,
     currency TEXT NOT NULL,
     amount BIGINT NOT NULL,          -- nano-units
-    refunded BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX stripe_payments_of ON stripe_payments (customer, created_at);
+-- What of a charge was refunded, or of a dispute held back, so far.
+CREATE TABLE stripe_returns (
+    id TEXT PRIMARY KEY,             -- ch_…, dp_…
+    payment_id BLOB NOT NULL,
+    amount BIGINT NOT NULL
+);
 CREATE TABLE stripe_refs (
     ref TEXT PRIMARY KEY,            -- cs_…, in_…, pi_…, ch_…, or first:sub_… (a first invoice)
     payment_id BLOB NOT NULL
 );
+-- Two names of one sum whose payment has not been reported yet.
+CREATE TABLE stripe_links (
+    ref TEXT NOT NULL,
+    other TEXT NOT NULL,
+    PRIMARY KEY (ref, other)
+);
 -- Refunds and disputes whose payment has not been reported yet, a row for each name of it.
 CREATE TABLE stripe_waiting (
-    ref TEXT NOT NULL,
+    ref TEXT NOT NULL,               -- or customer:cus_…: any payment for a subscription of theirs
     id TEXT NOT NULL,                -- of the charge or the dispute
     kind SMALLINT NOT NULL,          -- enum mr_entry_kind
     currency TEXT NOT NULL,
