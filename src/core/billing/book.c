@@ -100,10 +100,10 @@ static int linked(struct mr_tx *tx, struct mr_str ref, struct mr_arena *arena, s
     if (rc)
         return rc;
     mr_db_bind_str(s, 1, ref);
-    while (*n < cap && (rc = mr_db_step(s, e)) > 0)
-        names[(*n)++] = mr_arena_keep(arena, mr_db_str(s, 0));
-    mr_db_done(rc > 0 ? s : NULL);
-    return rc < 0 ? rc : 0;
+    while ((rc = mr_db_step(s, e)) > 0)
+        if (*n < cap)
+            names[(*n)++] = mr_arena_keep(arena, mr_db_str(s, 0));
+    return rc;
 }
 
 /* --- refunds and disputes ----------------------------------------------------------------- */
@@ -353,9 +353,9 @@ int mr_book_payment(struct mr_billing *b, struct mr_tx *tx, const struct mr_paym
     size_t given = sizeof p->ref / sizeof *p->ref, n = 0;
     struct mr_id id;
     int rc = 0;
+    mr_arena_init(&arena, 4096);
     if (p->amount_nano <= 0)
         return 0; /* a free trial, a full discount: no money came */
-    mr_arena_init(&arena, 4096);
     for (size_t i = 0; i < given; i++)
         if (p->ref[i].n)
             names[n++] = p->ref[i];
