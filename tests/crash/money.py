@@ -85,7 +85,7 @@ def send_task(api, truth, key, body):
         return False
     reply = r.json()
     with truth.lock:
-        if r.status == 409 or r.status == 503 and "task" not in r.text():
+        if r.status == 409 or r.status == 503 and "the server stopped" not in reply["error"]:
             truth.unknown[key] = body  # still running, or refused before anything was written
             return True
         truth.unknown.pop(key, None)
