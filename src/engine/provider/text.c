@@ -1,13 +1,61 @@
 #include "engine/provider/text.h"
 
+#include "base/cleanup.h"
+
 #include <math.h>
 
-yyjson_val *mr_provider_json(struct provider_json *j, struct mr_str text) {
+static int hex4(const char *p) {
+    int v = 0;
+    for (int i = 0; i < 4; i++) {
+        int c = p[i] < '0' ? 0 : p[i] | 0x20;
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (d < 0)
+            return -1;
+        v = v << 4 | d;
+    }
+    return v;
+}
+
+/* Escapes of half a surrogate pair, which no reader of JSON takes, become U+FFFD. In place; the
+ * number of them. */
+static size_t mend_surrogates(char *p, size_t n) {
+    size_t mended = 0;
+    for (size_t i = 0; i + 6 <= n; i++) {
+        if (p[i] != '\\')
+            continue;
+        int a = p[i + 1] == 'u' ? hex4(p + i + 2) : -1;
+        if (a < 0xd800 || a > 0xdfff) {
+            i++; /* past the escaped character */
+            continue;
+        }
+        bool pair = a < 0xdc00 && i + 12 <= n && p[i + 6] == '\\' && p[i + 7] == 'u';
+        int b = pair ? hex4(p + i + 8) : -1;
+        if (b >= 0xdc00 && b <= 0xdfff) {
+            i += 11;
+            continue;
+        }
+        memcpy(p + i + 2, "fffd", 4);
+        mended++;
+        i += 5;
+    }
+    return mended;
+}
+
+static yyjson_doc *parse(struct provider_json *j, struct mr_str text) {
     size_t need = yyjson_read_max_memory_usage(text.n, 0);
     bool small =
         need <= sizeof j->pool - 256 && yyjson_alc_pool_init(&j->alc, j->pool, sizeof j->pool);
-    j->doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_ALLOW_INVALID_UNICODE,
-                              small ? &j->alc : NULL, NULL);
+    return yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_ALLOW_INVALID_UNICODE,
+                            small ? &j->alc : NULL, NULL);
+}
+
+yyjson_val *mr_provider_json(struct provider_json *j, struct mr_str text) {
+    j->doc = parse(j, text);
+    if (!j->doc && text.n && memmem(text.p, text.n, "\\u", 2)) {
+        MR_AUTO_FREE char *copy = mr_strndup(text.p, text.n);
+        if (copy && mend_surrogates(copy, text.n))
+            j->doc = parse(j, mr_strn(copy, text.n));
+    }
     return yyjson_doc_get_root(j->doc);
 }
 
