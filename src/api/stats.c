@@ -1,6 +1,7 @@
 #include "api/stats.h"
 
 #include "api/api.h"
+#include "api/stats_money.h"
 #include "base/clock.h"
 #include "store/db.h"
 
@@ -145,4 +146,5 @@ void mr_stats_render(struct mr_api *a, struct mr_buf *out) {
     render_requests(a, out);
     render_durations(a, out);
     render_parts(a, out);
+    mr_stats_render_money(a->core, out);
 }

@@ -42,6 +42,11 @@ class Standin:
     def reset(self):
         self.control("reset", {})
 
+    def last(self):
+        """Head and body of the latest request, as text."""
+        with urllib.request.urlopen(self.base + "/control/last", timeout=10) as r:
+            return r.read().decode()
+
     def stats(self):
         return self.control("stats")
 

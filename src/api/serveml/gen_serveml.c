@@ -20,6 +20,10 @@ static const struct mr_field serveml_keys_create_fields[] = {
     {.name = "monthly_budget_usd", .in = MR_IN_BODY, .type = MR_T_NUM, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 0, .max = 1000000000, .enums = NULL, .def = NULL},
     {.name = "expires_in_days", .in = MR_IN_BODY, .type = MR_T_INT, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 1, .max = 3650, .enums = NULL, .def = NULL},
 };
+static const struct mr_field serveml_budget_set_fields[] = {
+    {.name = "monthly_budget_usd", .in = MR_IN_BODY, .type = MR_T_NUM, .required = false, .nullable = true, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 0, .max = 1000000000, .enums = NULL, .def = NULL},
+    {.name = "timezone", .in = MR_IN_BODY, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 1, .max = 63, .enums = NULL, .def = NULL},
+};
 static const char *const serveml_members_invite_role_enum[] = {"admin", "member", "viewer", NULL};
 static const struct mr_field serveml_members_invite_fields[] = {
     {.name = "email", .in = MR_IN_BODY, .type = MR_T_STR, .required = true, .nullable = false, .format = MR_F_EMAIL, .has_min = true, .has_max = true, .min = 3, .max = 254, .enums = NULL, .def = NULL},
@@ -83,6 +87,8 @@ const struct mr_row mr_serveml_rows[] = {
     {.id = "keys_create", .method = MR_POST, .path = "/api/v1/auth/api-keys", .fn = mr_serveml_keys_create, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = false, .quick = false, .body_max = 1048576ull, .fields = serveml_keys_create_fields, .n_fields = 5},
     {.id = "keys_list", .method = MR_GET, .path = "/api/v1/auth/api-keys", .fn = mr_serveml_keys_list, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "keys_revoke", .method = MR_DELETE, .path = "/api/v1/auth/api-keys/{key_id}", .fn = mr_serveml_keys_revoke, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
+    {.id = "budget_get", .method = MR_GET, .path = "/api/v1/account/budget", .fn = mr_serveml_budget_get, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
+    {.id = "budget_set", .method = MR_PUT, .path = "/api/v1/account/budget", .fn = mr_serveml_budget_set, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = true, .quick = false, .body_max = 1048576ull, .fields = serveml_budget_set_fields, .n_fields = 2},
     {.id = "members_list", .method = MR_GET, .path = "/api/v1/account/members", .fn = mr_serveml_members_list, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "members_invite", .method = MR_POST, .path = "/api/v1/account/members", .fn = mr_serveml_members_invite, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = false, .quick = false, .body_max = 1048576ull, .fields = serveml_members_invite_fields, .n_fields = 2},
     {.id = "members_remove", .method = MR_DELETE, .path = "/api/v1/account/members/{user_id}", .fn = mr_serveml_members_remove, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_ADMIN, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
@@ -117,4 +123,4 @@ const struct mr_row mr_serveml_rows[] = {
     {.id = "dashboard_asset", .method = MR_GET, .path = "/dashboard/{asset}", .fn = mr_serveml_dashboard_asset, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "dashboard_metrics", .method = MR_GET, .path = "/dashboard/deployments/{deployment_id}/metrics", .fn = mr_serveml_dashboard_metrics, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
 };
-const size_t mr_serveml_n_rows = 39;
+const size_t mr_serveml_n_rows = 41;

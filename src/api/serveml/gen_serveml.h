@@ -10,6 +10,8 @@ mr_handler_fn mr_serveml_auth_me;
 mr_handler_fn mr_serveml_keys_create;
 mr_handler_fn mr_serveml_keys_list;
 mr_handler_fn mr_serveml_keys_revoke;
+mr_handler_fn mr_serveml_budget_get;
+mr_handler_fn mr_serveml_budget_set;
 mr_handler_fn mr_serveml_members_list;
 mr_handler_fn mr_serveml_members_invite;
 mr_handler_fn mr_serveml_members_remove;
