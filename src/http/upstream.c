@@ -98,10 +98,14 @@ static void on_start(void *arg) {
 
 static void on_cancel(void *arg) {
     struct upstream_call *c = arg;
-    if (c->finished) /* it ended before the cancellation came: that waited for us */
+    if (c->finished) { /* it ended before the cancellation came: that waited for us */
         mr_upstream_recycle(c);
-    else
-        mr_upstream_abort(c, MR_ECANCELLED, "cancelled");
+        return;
+    }
+    pthread_mutex_lock(&c->u->mu);
+    c->cancel_posted = false; /* this one is here; another may still be posted and then counts */
+    pthread_mutex_unlock(&c->u->mu);
+    mr_upstream_abort(c, MR_ECANCELLED, "cancelled");
 }
 
 static struct upstream_call *call_new(struct mr_upstream *u) {
