@@ -190,7 +190,8 @@ static void explain_text(const struct mr_price *p, enum mr_price_tier tier,
         printf("source: %.*s\n", (int)p->source.n, p->source.p);
     if (p->retires_us) {
         mr_time_rfc3339(p->retires_us, date);
-        printf("the provider retires it on %.10s\n", date);
+        printf("the provider %s it on %.10s\n",
+               p->retires_us <= mr_now_us() ? "retired" : "retires", date);
     }
     if (p->long_over && u->input > p->long_over)
         printf("long context: more than %lld input tokens\n", (long long)p->long_over);
