@@ -160,15 +160,7 @@ int mr_charge_open_in(struct mr_ledger *l, struct mr_tx *tx, const struct mr_hol
     mr_db_bind_i64(s, 8, r->end_user);
     mr_db_bind_i64(s, 9, h->reserved_nano);
     mr_db_bind_i64(s, 10, h->at_us);
-    rc = mr_db_exec(s, e);
-    if (rc)
-        return rc;
-    pthread_mutex_lock(&l->mu);
-    struct mr_open_hold *o = mr_hold_find(l, h->charge);
-    if (o)
-        o->end_user = r->end_user; /* often made in this transaction, after the hold */
-    pthread_mutex_unlock(&l->mu);
-    return 0;
+    return mr_db_exec(s, e);
 }
 
 /* Only from open, so that nothing is settled or released twice. */

@@ -281,6 +281,31 @@ MR_TEST(recovers_each_open_charge_once) {
     mr_tmp_remove(&tmp);
 }
 
+/* Its id was given before those of charges that are closed by now: the mark under which all are
+ * closed must not pass it. */
+MR_TEST(a_late_charge_is_recovered) {
+    struct mr_tmp tmp;
+    char path[300];
+    mr_tmp_make(&tmp);
+    begin(mr_tmp_path(&tmp, "db", path));
+    struct mr_reserve r = reserve(10);
+    struct mr_hold late;
+    struct job j = {&late, &r, 5};
+    CHECK_INT(mr_hold_take(led, &r, &late, &err), 0);
+    CHECK_INT(run(10, 5), 0);
+    CHECK_INT(mr_ledger_check(led, &err), 0); /* folds */
+    CHECK_INT(mr_db_write(db, open_tx, &j, &err), 0);
+    CHECK_INT(mr_ledger_check(led, &err), 0);
+    mr_ledger_free(led);
+    open_ledger();
+    n_recovered = 0;
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 1);
+    CHECK_INT(mr_ledger_check(led, &err), 0);
+    end();
+    mr_tmp_remove(&tmp);
+}
+
 MR_TEST(closes_once) {
     begin(":memory:");
     struct mr_reserve r = reserve(100);
@@ -360,5 +385,5 @@ MR_TEST(end_users) {
 
 MR_TEST_MAIN(CASE(settles_and_releases), CASE(budget_of_the_account_stops),
              CASE(budget_of_the_key_stops), CASE(budgets_survive_a_restart),
-             CASE(recovers_each_open_charge_once), CASE(closes_once), CASE(one_charge),
-             CASE(end_users))
+             CASE(recovers_each_open_charge_once), CASE(a_late_charge_is_recovered),
+             CASE(closes_once), CASE(one_charge), CASE(end_users))

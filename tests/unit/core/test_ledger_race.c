@@ -269,7 +269,10 @@ MR_TEST(alerts_once) {
     CHECK_INT(alerts().n, 1);
     people[0].key_budget_nanousd = -1;
     SPEND(3990, false);
-    mr_hold_end(f.led, &h, 3990);
+    struct mr_hold first = h; /* a second one settles before the first has ended */
+    SPEND(10, false);
+    mr_hold_end(f.led, &h, 10);
+    mr_hold_end(f.led, &first, 3990);
     o = alerts();
     CHECK_INT(o.n, 2);
     CHECK(strstr(o.data, "\"subject\":\"account\"") && strstr(o.data, "\"spent_usd\":0.000008"));

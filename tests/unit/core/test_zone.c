@@ -240,6 +240,26 @@ MR_TEST(refuses_damaged_files) {
         mr_zone_free(z);
     }
     CHECK(refused > 100);
+    /* the second block's types: each must be one that the file has */
+    const uint8_t *u = (const uint8_t *)b + 20;
+    size_t n_of[6], at = 44;
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 6; i++, u += 4)
+            n_of[i] = (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 | u[3];
+        if (k == 0) {
+            at += n_of[3] * 5 + n_of[4] * 6 + n_of[5] + n_of[2] * 8 + n_of[1] + n_of[0];
+            u = (const uint8_t *)b + at + 20;
+        }
+    }
+    at += 44 + n_of[3] * 8;
+    CHECK(n_of[3] > 100 && at + n_of[3] < n);
+    for (size_t i = 0; i < n_of[3]; i++) {
+        memcpy(x, b, n);
+        x[at + i] = (char)n_of[4];
+        z = NULL;
+        CHECK_INT(mr_zone_parse(MR_LIT("x"), mr_strn(x, n), &z, NULL), MR_EINVAL);
+        mr_zone_free(z);
+    }
 }
 
 MR_TEST_MAIN(CASE(agrees_with_zoneinfo), CASE(days_follow_each_other), CASE(periods),
