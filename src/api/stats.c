@@ -125,10 +125,14 @@ static void render_parts(struct mr_api *a, struct mr_buf *b) {
     gauge(b, "millrace_models_loaded", "Models in memory.", (double)d.loaded);
     gauge(b, "millrace_models_loaded_bytes", "Memory of the loaded models.",
           (double)d.loaded_bytes);
-    counter(b, "millrace_model_loads_total", "Loads on demand (cold starts).", d.loads);
+    counter(b, "millrace_model_loads_total", "Models read into memory on demand (cold starts).",
+            d.loads);
     counter(b, "millrace_model_evictions_total", "Idle models that left memory.", d.evictions);
     counter(b, "millrace_intakes_total", "Model files read.", d.intakes);
     counter(b, "millrace_intake_failures_total", "Model files refused.", d.intake_failures);
+    counter(b, "millrace_blobs_deleted_total", "Stored files deleted as nothing referred to them.",
+            d.blobs_deleted);
+    counter(b, "millrace_blob_bytes_deleted_total", "Bytes of those files.", d.blob_bytes_deleted);
     counter(b, "millrace_db_commits_total", "Group commits.", s.commits);
     counter(b, "millrace_db_writes_total", "Writes in those commits.", s.writes);
     counter(b, "millrace_db_failed_total", "Writes that failed.", s.failed);

@@ -5,7 +5,8 @@
  * committed the intake pool        a child reads the upload -> (row is there) -> load -> row
  * 'ready' committed What holds at every moment, whatever is killed or loses power then:
  *   - A name in the blob store belongs to bytes that are durable (store/blobs.h).
- *   - A row names an upload that was durable before the row: it can be built again.
+ *   - A row names an upload that was durable before the row: it can be built again. The job keeps
+ *     the upload's writer until the row is committed, so that it is not collected (blob_gc.c).
  *   - Nobody is told of a version before its row is committed, nor that it serves before the
  * outcome is.
  *   - The program is only derived: it is stored after the outcome, without anybody waiting for the
@@ -153,7 +154,7 @@ static void finish(struct mr_deploy_job *j) {
     j->program.version = j->dep.version;
     if (!j->rc)
         j->rc = mr_programs_hold(&d->programs, open_fresh, j, &j->program, &j->dep.config,
-                                 &j->loaded, &j->err);
+                                 &j->loaded, NULL, &j->err);
     if (j->rc && !j->metadata.p)
         j->metadata = j->dep.metadata;
     if (j->rc)

@@ -541,7 +541,7 @@ int mr_versions_rollback(struct mr_deployments *d, struct mr_id account, struct 
         struct mr_loaded *fresh = NULL;
         /* Failing to load now is not failing to roll back: the next request loads it or says why.
          */
-        if (mr_program_load(d, &v.state.program, &v.state.config, &fresh, NULL))
+        if (mr_program_load(d, &v.state.program, &v.state.config, &fresh, NULL, NULL))
             fresh = NULL;
         mr_registry_set(d, dep, &v.state, fresh);
     }

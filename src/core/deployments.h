@@ -23,6 +23,7 @@ struct mr_deployments_config {
     int64_t idle_unload_s;    /* a model with min_instances 0 leaves after so long unused */
     unsigned intake_threads;  /* 0 = 2 */
     int64_t stop_ms;          /* builds under way get so long when closing; 0 = 10,000 */
+    int64_t blob_grace_s;     /* files that nothing refers to stay so long; 0 = 3600 */
 };
 /* Reads the registry; versions that an earlier process left half-built are built from now on, in
  * the background. */
@@ -107,7 +108,7 @@ struct mr_dep_use {
     struct mr_instance *instance; /* a reference; give it back with mr_instance_unref */
     uint32_t version;
     struct mr_id account;
-    bool cold; /* this call had to load it */
+    bool cold; /* this call had to load it; not: it found another deployment's copy in memory */
 };
 /* Finds what serves `id` for the account. MR_ENOTFOUND, MR_ECONFLICT (not active). When the model
  * is not in memory: with may_load false answers MR_EUNAVAIL without blocking (call again from a
@@ -124,6 +125,7 @@ bool mr_dep_error_due(struct mr_deployments *d, struct mr_id id);
 
 struct mr_deployments_stats {
     uint64_t deployments, loaded, loaded_bytes, loads, evictions, intakes, intake_failures;
+    uint64_t blobs_deleted, blob_bytes_deleted; /* files that nothing referred to */
 };
 void mr_deployments_stats(struct mr_deployments *d, struct mr_deployments_stats *ret);
 

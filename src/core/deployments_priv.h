@@ -59,6 +59,13 @@ struct mr_dep_retry {
 struct mr_deploy_job;
 struct mr_intake_crew;
 
+/* A pass over the blob store takes MR_BLOB_SWEEPS steps, one sweep each. */
+struct mr_blob_pass {
+    unsigned step;
+    int64_t next_ns;          /* mr_mono_ns of the next step */
+    struct mr_blob_swept sum; /* of this pass */
+};
+
 struct mr_deployments {
     struct mr_deployments_config c;
     struct mr_pool *intake;
@@ -79,6 +86,8 @@ struct mr_deployments {
     pthread_mutex_t sweep_lock;
     uint64_t sweeps; /* under sweep_lock */
     atomic_uint_least64_t loads, evictions, intakes, intake_failures;
+    struct mr_blob_pass gc; /* the janitor's */
+    atomic_uint_least64_t blobs_deleted, blob_bytes_deleted;
 };
 
 /* registry.c; mr_dep_retry*: dep_retry.c */
@@ -96,16 +105,25 @@ void mr_registry_set(struct mr_deployments *d, struct mr_dep *dep, const struct 
                      struct mr_loaded *loaded);
 /* Loads what serves again under its present limits; nothing happens when it is not in memory. */
 int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e);
-/* Loads what serves when it is not in memory; ret_loaded (may be NULL): this call did it. */
+/* Loads what serves when it is not in memory; ret_loaded (may be NULL): this call did it, and did
+ * not merely take what another deployment has in memory. */
 int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loaded,
                      struct mr_err *e);
 /* The janitor's pass: unloads what is idle at now_ns (mr_mono_ns), then what the cache is over its
  * size by. */
 void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns);
+/* blob_gc.c: deletes what nothing refers to and was committed longer than grace_us ago, of the
+ * blobs whose names begin with this digit (below MR_BLOB_SWEEPS); adds it to *sum. MR_ECONFLICT:
+ * another thread is at it. */
+int mr_blob_gc(struct mr_deployments *d, unsigned digit, int64_t grace_us,
+               struct mr_blob_swept *sum, struct mr_err *e);
+/* The next step of a pass, by the janitor's thread alone. An error is logged and ends the pass. */
+void mr_blob_gc_step(struct mr_deployments *d, int64_t grace_us);
 /* mr_programs_hold on this store. A program that is not in the store (it is only stored after its
  * version serves, see deploy.c) is made again from the upload; *p then names the new one. */
 int mr_program_load(struct mr_deployments *d, struct mr_dep_program *p,
-                    const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e);
+                    const struct mr_dep_config *config, struct mr_loaded **ret, bool *ret_fresh,
+                    struct mr_err *e);
 /* Has the janitor write it, again and again until it succeeds or the server stops. `r` (fn, arg and
  * done are set) is borrowed until done was called. */
 void mr_dep_retry(struct mr_deployments *d, struct mr_dep_retry *r);

@@ -126,12 +126,13 @@ static struct mr_loaded *enter(struct mr_programs *p, struct mr_loaded *fresh) {
 
 int mr_programs_hold(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
                      struct mr_dep_program *program, const struct mr_dep_config *config,
-                     struct mr_loaded **ret, struct mr_err *e) {
+                     struct mr_loaded **ret, bool *ret_fresh, struct mr_err *e) {
     struct mr_loaded *l = NULL;
     bool native = program->kind == MR_ENGINE_NATIVE;
     if (native)
         l = hold_loaded(p, program, config->timeout_s);
-    if (!l) {
+    bool fresh = !l;
+    if (fresh) {
         int rc = load(p, open, ctx, program, config, &l, e);
         if (rc)
             return rc;
@@ -144,6 +145,8 @@ int mr_programs_hold(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
         return rc;
     }
     *ret = l;
+    if (ret_fresh)
+        *ret_fresh = fresh;
     return 0;
 }
 

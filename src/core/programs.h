@@ -50,11 +50,11 @@ void mr_programs_release(struct mr_programs *p); /* nothing may be held */
  * set program->blob to their name. */
 typedef int mr_program_open_fn(void *ctx, struct mr_dep_program *program, int *ret_fd,
                                struct mr_err *e);
-/* A hold on the program, loaded now unless another holder has it in memory. MR_ETOOBIG: over the
- * memory limit. */
+/* A hold on the program, loaded now (ret_fresh, may be NULL: true) unless another holder has it in
+ * memory. MR_ETOOBIG: over the memory limit. */
 int mr_programs_hold(struct mr_programs *p, mr_program_open_fn *open, void *ctx,
                      struct mr_dep_program *program, const struct mr_dep_config *config,
-                     struct mr_loaded **ret, struct mr_err *e);
+                     struct mr_loaded **ret, bool *ret_fresh, struct mr_err *e);
 /* Gives a hold back; true: it was the last one and the model has left. NULL is fine. Ending a
  * worker process can take a while: not under a lock that others wait for. */
 bool mr_programs_drop(struct mr_programs *p, struct mr_loaded *l);

@@ -7,6 +7,7 @@
 
 #define FIRST_BUCKETS    64u
 #define JANITOR_PERIOD_S 5
+#define BLOB_GRACE_S     3600
 #define SWEEP_BATCH      64u
 #define CACHE_LINE       64u
 #define ERROR_EVENT_NS   1000000000ll /* at most one prediction.error a second and deployment */
@@ -118,17 +119,20 @@ static int open_stored(void *ctx, struct mr_dep_program *p, int *ret_fd, struct 
 }
 
 int mr_program_load(struct mr_deployments *d, struct mr_dep_program *p,
-                    const struct mr_dep_config *config, struct mr_loaded **ret, struct mr_err *e) {
-    return mr_programs_hold(&d->programs, open_stored, d, p, config, ret, e);
+                    const struct mr_dep_config *config, struct mr_loaded **ret, bool *ret_fresh,
+                    struct mr_err *e) {
+    return mr_programs_hold(&d->programs, open_stored, d, p, config, ret, ret_fresh, e);
 }
 
-/* Under load_lock. */
-static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err *e) {
+/* Under load_lock. ret_loaded (may be NULL): not taken from another deployment. */
+static int load_now(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loaded,
+                    struct mr_err *e) {
     struct mr_loaded *fresh;
+    bool read;
     pthread_mutex_lock(&dep->lock);
     struct mr_dep_state s = dep->now;
     pthread_mutex_unlock(&dep->lock);
-    int rc = mr_program_load(d, &s.program, &s.config, &fresh, e);
+    int rc = mr_program_load(d, &s.program, &s.config, &fresh, &read, e);
     if (rc)
         return rc;
     struct mr_loaded *old = fresh;
@@ -140,7 +144,10 @@ static int load_now(struct mr_deployments *d, struct mr_dep *dep, struct mr_err 
     }
     pthread_mutex_unlock(&dep->lock);
     mr_programs_drop(&d->programs, old);
-    atomic_fetch_add(&d->loads, 1);
+    if (read)
+        atomic_fetch_add(&d->loads, 1);
+    if (read && ret_loaded)
+        *ret_loaded = true;
     return 0;
 }
 
@@ -152,9 +159,7 @@ int mr_registry_load(struct mr_deployments *d, struct mr_dep *dep, bool *ret_loa
     bool want = dep->now.serving && !dep->instance;
     pthread_mutex_unlock(&dep->lock);
     if (want)
-        rc = load_now(d, dep, e);
-    if (want && !rc && ret_loaded)
-        *ret_loaded = true;
+        rc = load_now(d, dep, ret_loaded, e);
     pthread_mutex_unlock(&dep->load_lock);
     return rc;
 }
@@ -166,7 +171,7 @@ int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_e
     bool want = dep->now.serving && (dep->instance || dep->now.config.min_instances > 0);
     pthread_mutex_unlock(&dep->lock);
     if (want)
-        rc = load_now(d, dep, e);
+        rc = load_now(d, dep, NULL, e);
     pthread_mutex_unlock(&dep->load_lock);
     return rc;
 }
@@ -350,20 +355,26 @@ void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns) {
 static void *janitor(void *arg) {
     struct mr_deployments *d = arg;
     int64_t period = (d->c.idle_unload_s < JANITOR_PERIOD_S ? 1 : JANITOR_PERIOD_S) * 1000000000ll;
+    int64_t grace_us = (d->c.blob_grace_s > 0 ? d->c.blob_grace_s : BLOB_GRACE_S) * 1000000;
     int64_t next = mr_mono_ns() + period;
+    d->gc.next_ns = next; /* after the start's own work */
     pthread_mutex_lock(&d->stop_lock);
     while (!d->stopping) {
-        int64_t now = mr_mono_ns();
-        int64_t at = now + mr_dep_retry_wait(d, next > now ? next - now : 0);
+        int64_t now = mr_mono_ns(), wake = next < d->gc.next_ns ? next : d->gc.next_ns;
+        int64_t at = now + mr_dep_retry_wait(d, wake > now ? wake - now : 0);
         struct timespec until = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
         pthread_cond_timedwait(&d->stop_cond, &d->stop_lock, &until);
         mr_dep_retry_due(d);
-        if (d->stopping || mr_mono_ns() < next)
+        if (d->stopping || mr_mono_ns() < wake)
             continue;
         pthread_mutex_unlock(&d->stop_lock);
-        mr_registry_sweep(d, mr_mono_ns());
+        if (mr_mono_ns() >= next) {
+            mr_registry_sweep(d, mr_mono_ns());
+            next = mr_mono_ns() + period;
+        }
+        if (mr_mono_ns() >= d->gc.next_ns)
+            mr_blob_gc_step(d, grace_us);
         pthread_mutex_lock(&d->stop_lock);
-        next = mr_mono_ns() + period;
     }
     pthread_mutex_unlock(&d->stop_lock);
     return NULL;
@@ -426,7 +437,9 @@ void mr_deployments_stats(struct mr_deployments *d, struct mr_deployments_stats 
                                          .loads = atomic_load(&d->loads),
                                          .evictions = atomic_load(&d->evictions),
                                          .intakes = atomic_load(&d->intakes),
-                                         .intake_failures = atomic_load(&d->intake_failures)};
+                                         .intake_failures = atomic_load(&d->intake_failures),
+                                         .blobs_deleted = atomic_load(&d->blobs_deleted),
+                                         .blob_bytes_deleted = atomic_load(&d->blob_bytes_deleted)};
     for (unsigned i = 0; i < MR_DEP_SHARDS; i++) {
         pthread_rwlock_rdlock(&d->shard[i].lock);
         ret->deployments += d->shard[i].n;

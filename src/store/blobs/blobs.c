@@ -12,7 +12,7 @@ struct mr_blob_writer {
     uint64_t n;
     int fd;
     bool broken, sealed, committed;
-    struct mr_blob_name name;
+    struct mr_blob_hold hold; /* from the commit on; its name is the writer's from seal on */
     char tmp[64];
 };
 
@@ -23,6 +23,15 @@ void mr_blob_hex(const struct mr_blob_name *name, char out[MR_BLOB_HEX]) {
         out[2 * i + 1] = digits[name->sha[i] & 15];
     }
     out[MR_BLOB_HEX - 1] = 0;
+}
+
+void mr_blobs_init(struct mr_blobs *b, const struct mr_blobs_ops *ops) {
+    b->ops = ops;
+    pthread_mutex_init(&b->mu, NULL);
+}
+
+void mr_blobs_release(struct mr_blobs *b) {
+    pthread_mutex_destroy(&b->mu);
 }
 
 void mr_blobs_free(struct mr_blobs *b) {
@@ -102,9 +111,9 @@ int mr_blob_seal(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr_e
     if (w->broken)
         return mr_fail(e, MR_EINTERNAL, "an incomplete blob cannot be committed");
     if (!w->sealed)
-        mr_sha256_end(w->sha, w->name.sha);
+        mr_sha256_end(w->sha, w->hold.name.sha);
     w->sealed = true;
-    *ret = w->name;
+    *ret = w->hold.name;
     return 0;
 }
 
@@ -124,6 +133,8 @@ int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr
     if (rc)
         return rc;
     if (!w->committed) {
+        if (!w->hold.at)
+            mr_blob_hold(w->b, &w->hold); /* before the name is given */
         rc = w->b->ops->commit(w->b, w->fd, w->tmp, w->n, &name, e);
         if (rc) {
             w->broken = true;
@@ -140,6 +151,7 @@ void mr_blob_writer_free(struct mr_blob_writer *w) {
         return;
     if (w->fd >= 0)
         w->b->ops->end(w->b, w->fd, w->tmp);
+    mr_blob_let_go(w->b, &w->hold);
     mr_sha256_free(w->sha);
     mr_free(w);
 }

@@ -78,6 +78,20 @@ static int link_in(struct fs *f, int fd, const char *tmp, int fan, const char *f
     return linkat(AT_FDCWD, proc, fan, file, AT_SYMLINK_FOLLOW);
 }
 
+/* The name is there already: whole, since it was given to durable bytes, unless the disk is ill. */
+static int renew(int fan, const char *file, uint64_t size, struct mr_err *e) {
+    struct stat st;
+    const char *leaf = file + 3;
+    if (fstatat(fan, leaf, &st, AT_SYMLINK_NOFOLLOW))
+        return mr_fail_errno(e, "cannot read the blob's size");
+    if ((uint64_t)st.st_size != size)
+        return mr_fail(e, MR_EIO, "the stored blob %s is damaged: %lld bytes instead of %llu", file,
+                       (long long)st.st_size, (unsigned long long)size);
+    if (utimensat(fan, leaf, NULL, AT_SYMLINK_NOFOLLOW))
+        return mr_fail_errno(e, "cannot renew the blob");
+    return 0;
+}
+
 static int fs_commit(struct mr_blobs *b, int fd, char *tmp, uint64_t size,
                      const struct mr_blob_name *name, struct mr_err *e) {
     struct fs *f = of(b);
@@ -89,17 +103,8 @@ static int fs_commit(struct mr_blobs *b, int fd, char *tmp, uint64_t size,
     int rc = open_fan(f, fan_name, &fan, e);
     if (rc)
         return rc;
-    const char *leaf = file + 3;
-    if (link_in(f, fd, tmp, fan, leaf)) {
-        struct stat st;
-        if (errno != EEXIST)
-            rc = mr_fail_errno(e, "cannot name the blob");
-        else if (fstatat(fan, leaf, &st, AT_SYMLINK_NOFOLLOW))
-            rc = mr_fail_errno(e, "cannot read the blob's size");
-        else if ((uint64_t)st.st_size != size)
-            rc = mr_fail(e, MR_EIO, "the stored blob %s is damaged: %lld bytes instead of %llu",
-                         file, (long long)st.st_size, (unsigned long long)size);
-    }
+    if (link_in(f, fd, tmp, fan, file + 3))
+        rc = errno == EEXIST ? renew(fan, file, size, e) : mr_fail_errno(e, "cannot name the blob");
     /* also for an existing name: whoever linked it may not have got this far */
     if (rc == 0 && fsync(fan))
         rc = mr_fail_errno(e, "cannot sync a blob folder");
@@ -133,14 +138,92 @@ static int fs_delete(struct mr_blobs *b, const struct mr_blob_name *name, struct
     return 0;
 }
 
+static int64_t committed_us(const struct stat *st) {
+    return (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000;
+}
+
+static int nibble(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* False: no blob's name. */
+static bool name_of(uint8_t first, const char *leaf, struct mr_blob_name *ret) {
+    if (strlen(leaf) != 2 * (MR_SHA256_LEN - 1))
+        return false;
+    ret->sha[0] = first;
+    for (size_t i = 1; i < MR_SHA256_LEN; i++, leaf += 2) {
+        int high = nibble(leaf[0]), low = nibble(leaf[1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret->sha[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static int list_fan(struct fs *f, uint8_t first, mr_blob_each_fn *each, void *arg,
+                    struct mr_err *e) {
+    char fan[3];
+    snprintf(fan, sizeof fan, "%02x", first);
+    int fd = openat(f->dir, fan, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : mr_fail_errno(e, "cannot open a blob folder");
+    DIR *d = fdopendir(fd);
+    if (!d) {
+        int rc = mr_fail_errno(e, "cannot read a blob folder");
+        close(fd);
+        return rc;
+    }
+    int rc = 0;
+    for (struct dirent *x; !rc && (x = readdir(d));) {
+        struct stat st;
+        struct mr_blob_name name;
+        if (name_of(first, x->d_name, &name) &&
+            fstatat(fd, x->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            rc = each(arg, &name, committed_us(&st), e);
+    }
+    closedir(d);
+    return rc;
+}
+
+static int fs_list(struct mr_blobs *b, unsigned digit, mr_blob_each_fn *each, void *arg,
+                   struct mr_err *e) {
+    int rc = 0;
+    for (unsigned i = 0; !rc && i < 16; i++)
+        rc = list_fan(of(b), (uint8_t)(digit << 4 | i), each, arg, e);
+    return rc;
+}
+
+static int fs_collect(struct mr_blobs *b, const struct mr_blob_name *name, int64_t before_us,
+                      uint64_t *ret_size, int *ret_fd, struct mr_err *e) {
+    int fd = -1;
+    struct stat st;
+    int rc = fs_open(b, name, &fd, e);
+    if (rc)
+        return rc == MR_ENOTFOUND ? 0 : rc;
+    if (fstat(fd, &st))
+        rc = mr_fail_errno(e, "cannot read the blob's size");
+    else if (committed_us(&st) < before_us)
+        rc = fs_delete(b, name, e);
+    else
+        rc = 1; /* younger */
+    if (rc) {
+        close(fd);
+        return rc > 0 ? 0 : rc;
+    }
+    *ret_size = (uint64_t)st.st_size;
+    *ret_fd = fd;
+    return 1;
+}
+
 static void fs_free(struct mr_blobs *b) {
+    mr_blobs_release(b);
     if (of(b)->dir >= 0)
         close(of(b)->dir);
     mr_free(b);
 }
 
-static const struct mr_blobs_ops fs_ops = {fs_begin, fs_commit, fs_end,
-                                           fs_open,  fs_delete, fs_free};
+static const struct mr_blobs_ops fs_ops = {fs_begin,  fs_commit, fs_end,     fs_open,
+                                           fs_delete, fs_list,   fs_collect, fs_free};
 
 static void sweep(struct fs *f) {
     int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -165,7 +248,7 @@ static int open_fs(const char *dir, bool named, struct mr_blobs **ret, struct mr
     struct fs *f = mr_calloc(1, sizeof *f);
     if (!f)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    f->b.ops = &fs_ops;
+    mr_blobs_init(&f->b, &fs_ops);
     atomic_init(&f->named, named);
     f->dir = -1;
     if (mkdir(dir, 0700) && errno != EEXIST) {

@@ -1,16 +1,19 @@
 /* Blobs in memory: one sealed memfd each. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "store/blobs/impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct entry {
     struct mr_blob_name name;
     int fd;
+    int64_t committed_us;
     struct entry *next;
 };
 
@@ -72,6 +75,7 @@ static int mem_commit(struct mr_blobs *b, int fd, char *tmp, uint64_t size,
         *at = n;
         n = NULL;
     }
+    (*at)->committed_us = mr_now_us();
     pthread_mutex_unlock(&m->mu);
     if (n) { /* it is there already */
         close(n->fd);
@@ -112,6 +116,40 @@ static int mem_delete(struct mr_blobs *b, const struct mr_blob_name *name, struc
     return 0;
 }
 
+static int mem_list(struct mr_blobs *b, unsigned digit, mr_blob_each_fn *each, void *arg,
+                    struct mr_err *e) {
+    struct mem *m = of(b);
+    int rc = 0;
+    pthread_mutex_lock(&m->mu);
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry *x = m->bucket[i]; x && !rc; x = x->next)
+            if (x->name.sha[0] >> 4 == (int)digit)
+                rc = each(arg, &x->name, x->committed_us, e);
+    pthread_mutex_unlock(&m->mu);
+    return rc;
+}
+
+static int mem_collect(struct mr_blobs *b, const struct mr_blob_name *name, int64_t before_us,
+                       uint64_t *ret_size, int *ret_fd, struct mr_err *e) {
+    struct mem *m = of(b);
+    struct stat st;
+    int rc = 0;
+    pthread_mutex_lock(&m->mu);
+    struct entry **at = find(m, name), *x = *at;
+    if (x && x->committed_us < before_us) {
+        rc = fstat(x->fd, &st) ? mr_fail_errno(e, "cannot read the blob's size") : 1;
+        if (rc == 1)
+            *at = x->next;
+    }
+    pthread_mutex_unlock(&m->mu);
+    if (rc != 1)
+        return rc;
+    *ret_size = (uint64_t)st.st_size;
+    *ret_fd = x->fd;
+    mr_free(x);
+    return 1;
+}
+
 static void mem_free(struct mr_blobs *b) {
     struct mem *m = of(b);
     for (size_t i = 0; i < BUCKETS; i++) {
@@ -123,17 +161,18 @@ static void mem_free(struct mr_blobs *b) {
         }
     }
     pthread_mutex_destroy(&m->mu);
+    mr_blobs_release(b);
     mr_free(m);
 }
 
-static const struct mr_blobs_ops mem_ops = {mem_begin, mem_commit, mem_end,
-                                            mem_open,  mem_delete, mem_free};
+static const struct mr_blobs_ops mem_ops = {mem_begin,  mem_commit, mem_end,     mem_open,
+                                            mem_delete, mem_list,   mem_collect, mem_free};
 
 int mr_blobs_open_mem(struct mr_blobs **ret, struct mr_err *e) {
     struct mem *m = mr_calloc(1, sizeof *m);
     if (!m)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    m->b.ops = &mem_ops;
+    mr_blobs_init(&m->b, &mem_ops);
     pthread_mutex_init(&m->mu, NULL);
     *ret = &m->b;
     return 0;
