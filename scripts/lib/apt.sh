@@ -5,6 +5,7 @@ apt_missing() {
     for p in "$@"; do
         dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q "ok installed" && continue
         [ "$p" = nodejs ] && command -v node >/dev/null && continue
+        [ "$p" = npm ] && command -v npm >/dev/null && continue
         [ "$p" = ccache ] && command -v ccache >/dev/null && continue
         echo "$p"
     done

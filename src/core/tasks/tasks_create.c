@@ -246,7 +246,6 @@ static void begun(void *arg, int rc, const struct mr_err *err) {
         return;
     }
     mr_crash_point("open-committed");
-    mr_crash_point("open-committed");
     atomic_fetch_add_explicit(&t->created, 1, memory_order_relaxed);
     struct mr_chat_request q = {.provider = j->option[0].provider,
                                 .body = {.model = j->option[0].model,
@@ -272,7 +271,6 @@ int mr_task_create(struct mr_tasks *t, const struct mr_task_request *q, struct m
     if (rc)
         return rc;
     rc = admit(j, &why);
-    mr_crash_point("hold-taken");
     /* A repeated request gets its answer also when the budget is used up meanwhile. */
     if (rc == MR_ELIMIT && j->q.idempotency_key.p) {
         j->refused = why;

@@ -105,7 +105,6 @@ static void committed(void *arg, int rc, const struct mr_err *err) {
         return;
     }
     mr_crash_point("settle-committed");
-    mr_crash_point("settle-committed");
     mr_hold_end(t->c.ledger, &j->hold, j->task.cost_nano);
     atomic_fetch_add_explicit(j->rc ? &t->failed : &t->completed, 1, memory_order_relaxed);
     mr_task_answer(j, j->rc ? &j->err : NULL);
