@@ -77,6 +77,7 @@ static void flush(struct mr_access_log *a, struct shard *s) {
 
 static void *flusher(void *arg) {
     struct mr_access_log *a = arg;
+    (void)pthread_setname_np(pthread_self(), "access-log");
     pthread_mutex_lock(&a->lock);
     while (!a->stop) {
         struct timespec until;

@@ -354,6 +354,7 @@ void mr_registry_sweep(struct mr_deployments *d, int64_t now_ns) {
 
 static void *janitor(void *arg) {
     struct mr_deployments *d = arg;
+    (void)pthread_setname_np(pthread_self(), "janitor");
     int64_t period = (d->c.idle_unload_s < JANITOR_PERIOD_S ? 1 : JANITOR_PERIOD_S) * 1000000000ll;
     int64_t grace_us = (d->c.blob_grace_s > 0 ? d->c.blob_grace_s : BLOB_GRACE_S) * 1000000;
     int64_t next = mr_mono_ns() + period;

@@ -150,6 +150,7 @@ int mr_http_listen(struct mr_http_server *s, const char *addr, uint16_t *ret_por
 
 static void *loop_main(void *arg) {
     struct hloop *l = arg;
+    (void)pthread_setname_np(pthread_self(), "http-loop");
     atomic_store_explicit(&l->tid, gettid(), memory_order_relaxed);
     mr_loop_run(l->loop);
     atomic_store_explicit(&l->tid, 0, memory_order_relaxed); /* another thread may get it */

@@ -23,6 +23,7 @@ struct mr_pool {
 
 static void *worker(void *arg) {
     struct mr_pool *p = arg;
+    (void)pthread_setname_np(pthread_self(), "pool");
     pthread_mutex_lock(&p->mu);
     for (;;) {
         while (!p->n && !p->closing)

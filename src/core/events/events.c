@@ -99,6 +99,7 @@ static void prune(struct mr_events *ev) {
 static void *worker(void *arg) {
     struct mr_events *ev = arg;
     struct mr_arena a;
+    (void)pthread_setname_np(pthread_self(), "webhooks");
     mr_arena_init(&a, 16 << 20);
     bool kicked;
     while (wait_for_work(ev, &kicked)) {

@@ -212,6 +212,7 @@ int mr_ledger_fold(struct mr_ledger *l, struct mr_err *e) {
 
 void *mr_ledger_fold_main(void *arg) {
     struct mr_ledger *l = arg;
+    (void)pthread_setname_np(pthread_self(), "ledger-fold");
     int64_t seen = -1;
     bool failed = false;
     for (;;) {

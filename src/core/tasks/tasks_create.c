@@ -278,7 +278,7 @@ int mr_task_create(struct mr_tasks *t, const struct mr_task_request *q, struct m
     } else if (rc && e)
         *e = why;
     mr_crash_point("hold-taken");
-    if (!rc && (rc = mr_db_write_async(t->c.db, begin_in, j, begun))) {
+    if (!rc && (rc = mr_db_write_bare(t->c.db, begin_in, j, begun))) {
         mr_hold_end(t->c.ledger, &j->hold, 0);
         mr_fail(e, rc, "the database's write queue is full: try again");
     }

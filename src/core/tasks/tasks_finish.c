@@ -117,7 +117,7 @@ void mr_task_commit(struct mr_task_job *j) {
     j->task.completed_us = mr_now_us();
     if (j->task.completed_us < j->task.created_us)
         j->task.completed_us = j->task.created_us; /* the clock was set back */
-    int rc = mr_db_write_async(j->t->c.db, mr_task_commit_in, j, committed);
+    int rc = mr_db_write_bare(j->t->c.db, mr_task_commit_in, j, committed);
     if (rc) {
         struct mr_err e;
         mr_fail(&e, rc, "the database takes no more writes");

@@ -178,6 +178,7 @@ static void wait_for_work(struct mr_usage *u) {
 
 void *mr_fold_main(void *arg) {
     struct mr_usage *u = arg;
+    (void)pthread_setname_np(pthread_self(), "usage-fold");
     for (bool end = false; !end;) {
         pthread_mutex_lock(&u->mu);
         wait_for_work(u);

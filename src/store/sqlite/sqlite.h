@@ -40,7 +40,7 @@ struct mr_db_job {
     void (*done)(void *arg, int rc, const struct mr_err *err); /* async only */
     struct mr_err err;
     int rc;
-    bool async, finished;
+    bool async, bare, finished;
     pthread_cond_t cond; /* sync only */
 };
 

@@ -32,21 +32,38 @@ static void set_failed(struct mr_db_job *j, const struct mr_err *why) {
     }
 }
 
-/* One caller's function in its own savepoint. False when SQLite gave up the whole transaction. */
+static void call(struct mr_tx *tx, struct mr_db_job *j) {
+    tx->depth = 1;
+    j->rc = j->fn(tx, j->arg, &j->err);
+    tx->depth = 0;
+    mr_sqlite_reset_busy(tx);
+    if (j->rc > 0)
+        j->rc = mr_fail(&j->err, MR_EINTERNAL, "database: a write function returned %d", j->rc);
+    if (j->rc < 0 && j->err.code == 0)
+        mr_fail(&j->err, j->rc, "the database write was refused");
+}
+
+/* A function that promised to change nothing before it may fail. */
+static bool run_bare(struct mr_db *db, struct mr_db_job *j, struct mr_err *why) {
+    struct mr_tx *tx = db->writer;
+    int before = sqlite3_total_changes(tx->sq);
+    call(tx, j);
+    if (j->rc == 0 || (sqlite3_total_changes(tx->sq) == before && !sqlite3_get_autocommit(tx->sq)))
+        return true;
+    *why = j->err; /* broken, or SQLite gave up: nothing of the batch may stay */
+    return false;
+}
+
+/* One caller's function in its own savepoint. False when the whole transaction is to be undone. */
 static bool run_job(struct mr_db *db, struct mr_db_job *j, struct mr_err *why) {
     struct mr_tx *tx = db->writer;
+    if (j->bare)
+        return run_bare(db, j, why);
     int sr = mr_sqlite_step_once(tx, db->savepoint);
     if (sr != SQLITE_OK) {
         j->rc = mr_sqlite_fail(&j->err, tx->sq, sr, "database");
     } else {
-        tx->depth = 1;
-        j->rc = j->fn(tx, j->arg, &j->err);
-        tx->depth = 0;
-        mr_sqlite_reset_busy(tx);
-        if (j->rc > 0)
-            j->rc = mr_fail(&j->err, MR_EINTERNAL, "database: a write function returned %d", j->rc);
-        if (j->rc < 0 && j->err.code == 0)
-            mr_fail(&j->err, j->rc, "the database write was refused");
+        call(tx, j);
         if (!sqlite3_get_autocommit(tx->sq)) {
             if (j->rc < 0)
                 sr = mr_sqlite_step_once(tx, db->rollback_to);
@@ -168,6 +185,7 @@ static void run_batch(struct mr_db *db) {
 
 static void *writer_main(void *arg) {
     struct mr_db *db = arg;
+    (void)pthread_setname_np(pthread_self(), "db-writer");
     for (;;) {
         pthread_mutex_lock(&db->mu);
         while (!db->head && !db->stopping)
@@ -242,8 +260,8 @@ int mr_db_write(struct mr_db *db, mr_db_fn *fn, void *arg, struct mr_err *e) {
     return rc;
 }
 
-int mr_db_write_async(struct mr_db *db, mr_db_fn *fn, void *arg,
-                      void (*done)(void *arg, int rc, const struct mr_err *err)) {
+static int write_async(struct mr_db *db, mr_db_fn *fn, void *arg, bool bare,
+                       void (*done)(void *arg, int rc, const struct mr_err *err)) {
     struct mr_db_job *j = mr_calloc(1, sizeof *j);
     if (!j)
         return MR_ENOMEM;
@@ -251,10 +269,21 @@ int mr_db_write_async(struct mr_db *db, mr_db_fn *fn, void *arg,
     j->arg = arg;
     j->done = done;
     j->async = true;
+    j->bare = bare;
     pthread_mutex_lock(&db->mu);
     int rc = enqueue(db, j, NULL);
     pthread_mutex_unlock(&db->mu);
     if (rc)
         mr_free(j);
     return rc;
+}
+
+int mr_db_write_async(struct mr_db *db, mr_db_fn *fn, void *arg,
+                      void (*done)(void *arg, int rc, const struct mr_err *err)) {
+    return write_async(db, fn, arg, false, done);
+}
+
+int mr_db_write_bare(struct mr_db *db, mr_db_fn *fn, void *arg,
+                     void (*done)(void *arg, int rc, const struct mr_err *err)) {
+    return write_async(db, fn, arg, true, done);
 }

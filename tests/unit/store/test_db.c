@@ -282,6 +282,45 @@ static int wait_gate(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return 0;
 }
 
+static int refuse(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    (void)tx, (void)arg;
+    return mr_fail(e, MR_EFIELD, "no");
+}
+
+/* Three writes of one batch, the middle one as given. */
+static void batch(struct mr_db *db, mr_db_fn *middle) {
+    static int64_t next = 1;
+    atomic_store(&async_done, 0);
+    atomic_store(&async_failed, 0);
+    pthread_mutex_lock(&gate);
+    CHECK_INT(mr_db_write_async(db, wait_gate, NULL, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        int64_t *id = mr_malloc(sizeof *id);
+        *id = next++;
+        CHECK_INT(mr_db_write_bare(db, i == 1 ? middle : insert, id, on_done), 0);
+    }
+    pthread_mutex_unlock(&gate);
+    CHECK_INT(mr_db_ping(db, NULL), 0);
+    for (int i = 0; i < 10000 && atomic_load(&async_done) + atomic_load(&async_failed) < 3; i++)
+        usleep(1000);
+}
+
+static void bare_writes_fail_alone_or_all(void) {
+    struct mr_db *db = open_with_table();
+    batch(db, insert);
+    CHECK_INT(atomic_load(&async_done), 3);
+    CHECK_INT(rows(db), 3);
+    batch(db, refuse); /* before any change: only its own */
+    CHECK_INT(atomic_load(&async_failed), 1);
+    CHECK_INT(rows(db), 5);
+    batch(db, insert_then_fail); /* what it changed cannot be told from the others' */
+    CHECK_INT(atomic_load(&async_done) <= 1, 1); /* those behind it make a batch of their own */
+    CHECK_INT(rows(db), 5 + atomic_load(&async_done));
+    batch(db, insert);
+    CHECK_INT(atomic_load(&async_done), 3);
+    mr_db_close(db);
+}
+
 static void a_full_queue_refuses(void) {
     char path[300];
     struct mr_db_config c = {.path = in_memory ? ":memory:" : mr_tmp_path(&tmp, "a.db", path),
@@ -501,6 +540,7 @@ BOTH(statements_are_found_by_text)
 BOTH(nesting_is_refused_not_deadlocked)
 BOTH(many_threads_share_commits)
 BOTH(close_commits_what_is_queued)
+BOTH(bare_writes_fail_alone_or_all)
 BOTH(a_full_queue_refuses)
 BOTH(ended_threads_leave_nothing)
 BOTH(every_allocation_may_fail)
@@ -514,7 +554,8 @@ FILE_ONLY(the_wal_stays_bounded)
 MR_TEST_MAIN(PAIR(writes_commit_or_vanish), PAIR(values_of_every_type),
              PAIR(statements_are_found_by_text), PAIR(nesting_is_refused_not_deadlocked),
              PAIR(many_threads_share_commits), PAIR(close_commits_what_is_queued),
-             PAIR(a_full_queue_refuses), PAIR(ended_threads_leave_nothing),
-             PAIR(every_allocation_may_fail), CASE(a_read_is_one_snapshot_file),
-             CASE(a_newer_schema_is_refused_file), CASE(what_is_no_database_is_refused_file),
+             PAIR(a_full_queue_refuses), PAIR(bare_writes_fail_alone_or_all),
+             PAIR(ended_threads_leave_nothing), PAIR(every_allocation_may_fail),
+             CASE(a_read_is_one_snapshot_file), CASE(a_newer_schema_is_refused_file),
+             CASE(what_is_no_database_is_refused_file),
              CASE(a_full_disk_fails_the_batch_and_recovers_file), CASE(the_wal_stays_bounded_file))
