@@ -312,6 +312,8 @@ static bool same_alias(const struct mr_price_alias *a, const struct mr_price_ali
  * version only. */
 static void hide(struct mr_price_set *s, size_t n_base) {
     size_t keep = 0, n = s->n_row;
+    if (!n)
+        return;
     struct mr_price *base = s->row, *own = s->row + n_base;
     for (size_t i = 0; i < n_base; i++) {
         bool replaced = false;
