@@ -61,6 +61,7 @@ int mr_cli_doctor(int argc, char **argv) {
     else
         mr_doctor_say(&d, MR_HEALTH_OK, "settings", NULL, "readable; see millrace config print");
     mr_doctor_machine(&d, &c);
+    mr_doctor_payments(&d, &c);
     mr_doctor_server(&d, &a);
     if (a.json)
         printf("{\"ok\":%s,\"checks\":[%s]}\n", d.n[MR_HEALTH_FAIL] ? "false" : "true",

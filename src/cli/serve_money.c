@@ -3,6 +3,7 @@
 #include "core/billing/billing.h"
 #include "core/gateway/gateway.h"
 #include "core/money/ledger.h"
+#include "core/money/money.h"
 #include "core/plans.h"
 #include "core/tasks/tasks.h"
 
@@ -43,12 +44,43 @@ static int open_gateway(struct mr_core *core, const struct mr_config *c, struct 
     return mr_gateway_new(&gc, &core->gateway, e);
 }
 
-static int open_billing(struct mr_core *core, struct mr_err *e) {
+/* Where a payment leads to: the setting, else the dashboard at the address that users know. */
+static void return_url(const struct mr_config *c, const char *setting, const char *query, char *out,
+                       size_t cap) {
+    struct mr_str listen = mr_str(c->listen.n ? c->listen.item[0] : "");
+    struct mr_str address = mr_str_cut(&listen, '=');
+    if (*setting)
+        snprintf(out, cap, "%s", setting);
+    else if (*c->public_url)
+        snprintf(out, cap, "%s/dashboard%s", c->public_url, query);
+    else
+        snprintf(out, cap, "%s://%.*s/dashboard%s", *c->tls_cert ? "https" : "http", (int)address.n,
+                 address.p, query);
+}
+
+static int open_billing(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
     struct mr_principal operator_;
+    char success[2048], cancel[2048];
+    int64_t amount = 0;
+    if (!mr_money_parse(mr_str(c->micro_payment_amount), &amount))
+        return mr_fail_field(e, MR_EFIELD, "micro_payment_amount",
+                             "micro_payment_amount must be a decimal, like 1.00");
+    return_url(c, c->checkout_success_url, "?payment=success&session_id={CHECKOUT_SESSION_ID}",
+               success, sizeof success);
+    return_url(c, c->checkout_cancel_url, "?payment=cancelled", cancel, sizeof cancel);
     mr_accounts_operator(core->accounts, &operator_);
     struct mr_billing_config bc = {.db = core->db,
                                    .ledger = core->ledger,
                                    .upstream = core->upstream,
+                                   .api_key = or_null(c->stripe_api_key),
+                                   .api_base = or_null(c->stripe_api_base),
+                                   .webhook_secret = or_null(c->stripe_webhook_secret),
+                                   .price_id = or_null(c->stripe_price_id),
+                                   .success_url = success,
+                                   .cancel_url = cancel,
+                                   .micro_amount_nano = amount,
+                                   .micro_currency = c->micro_payment_currency,
+                                   .timeout_ms = (int)c->stripe_timeout_ms,
                                    .log = &core->log,
                                    .operator_account = operator_.account};
     return mr_billing_open(&bc, &core->billing, e);
@@ -80,7 +112,7 @@ int mr_serve_money_open(struct mr_core *core, const struct mr_config *c, struct 
                                  .max_output_tokens = c->max_output_tokens};
     if (!rc)
         rc = mr_tasks_open(&tc, &core->tasks, e);
-    return rc ? rc : open_billing(core, e);
+    return rc ? rc : open_billing(core, c, e);
 }
 
 void mr_serve_money_close(struct mr_core *core) {

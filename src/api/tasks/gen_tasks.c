@@ -24,6 +24,18 @@ static const struct mr_field tasks_report_fields[] = {
     {.name = "by", .in = MR_IN_QUERY, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = false, .has_max = false, .min = 0, .max = 0, .enums = tasks_report_by_enum, .def = NULL},
     {.name = "format", .in = MR_IN_QUERY, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = false, .has_max = false, .min = 0, .max = 0, .enums = tasks_report_format_enum, .def = "json"},
 };
+static const struct mr_field tasks_subscribe_fields[] = {
+    {.name = "Idempotency-Key", .in = MR_IN_HEADER, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 1, .max = 255, .enums = NULL, .def = NULL},
+    {.name = "email", .in = MR_IN_BODY, .type = MR_T_STR, .required = true, .nullable = false, .format = MR_F_EMAIL, .has_min = true, .has_max = true, .min = 3, .max = 254, .enums = NULL, .def = NULL},
+};
+static const struct mr_field tasks_pay_fields[] = {
+    {.name = "Idempotency-Key", .in = MR_IN_HEADER, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 1, .max = 255, .enums = NULL, .def = NULL},
+    {.name = "user_id", .in = MR_IN_BODY, .type = MR_T_STR | MR_T_INT, .required = true, .nullable = false, .format = MR_F_NONE, .has_min = false, .has_max = false, .min = 0, .max = 0, .enums = NULL, .def = NULL},
+    {.name = "description", .in = MR_IN_BODY, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = true, .has_max = true, .min = 1, .max = 500, .enums = NULL, .def = "AI Task Processing"},
+};
+static const struct mr_field tasks_stripe_webhook_fields[] = {
+    {.name = "Stripe-Signature", .in = MR_IN_HEADER, .type = MR_T_STR, .required = false, .nullable = false, .format = MR_F_NONE, .has_min = false, .has_max = true, .min = 0, .max = 4096, .enums = NULL, .def = NULL},
+};
 
 const struct mr_row mr_tasks_rows[] = {
     {.id = "health", .method = MR_GET, .path = "/health", .fn = mr_tasks_health, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_NONE, .body = MR_BODY_NONE, .strict = false, .quick = true, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
@@ -32,5 +44,8 @@ const struct mr_row mr_tasks_rows[] = {
     {.id = "list", .method = MR_GET, .path = "/api/tasks", .fn = mr_tasks_list, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = tasks_list_fields, .n_fields = 3},
     {.id = "report", .method = MR_GET, .path = "/api/report/{report_type}", .fn = mr_tasks_report, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = tasks_report_fields, .n_fields = 4},
     {.id = "stats", .method = MR_GET, .path = "/api/stats", .fn = mr_tasks_stats, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
+    {.id = "subscribe", .method = MR_POST, .path = "/api/payment/subscription", .fn = mr_tasks_subscribe, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_WRITE, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = false, .quick = false, .body_max = 1048576ull, .fields = tasks_subscribe_fields, .n_fields = 2},
+    {.id = "pay", .method = MR_POST, .path = "/api/payment/micro", .fn = mr_tasks_pay, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_WRITE, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = false, .quick = false, .body_max = 1048576ull, .fields = tasks_pay_fields, .n_fields = 3},
+    {.id = "stripe_webhook", .method = MR_POST, .path = "/api/webhook/stripe", .fn = mr_tasks_stripe_webhook, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 1048576ull, .fields = tasks_stripe_webhook_fields, .n_fields = 1},
 };
-const size_t mr_tasks_n_rows = 6;
+const size_t mr_tasks_n_rows = 9;

@@ -10,6 +10,9 @@ mr_handler_fn mr_tasks_get;
 mr_handler_fn mr_tasks_list;
 mr_handler_fn mr_tasks_report;
 mr_handler_fn mr_tasks_stats;
+mr_handler_fn mr_tasks_subscribe;
+mr_handler_fn mr_tasks_pay;
+mr_handler_fn mr_tasks_stripe_webhook;
 
 extern const struct mr_row mr_tasks_rows[];
 extern const size_t mr_tasks_n_rows;

@@ -42,7 +42,30 @@ static int tidy(struct mr_tx *tx, void *arg, struct mr_err *e) {
               : forget(tx, "DELETE FROM stripe_events WHERE created_at < ?1", now - KEEP_EVENTS, e);
 }
 
+static int micro_ok(const struct mr_billing_config *c, struct mr_err *e) {
+    struct mr_str currency = mr_str(c->micro_currency);
+    int64_t back;
+    if (!currency.p)
+        return 0;
+    bool ok = currency.n == 3;
+    for (size_t i = 0; ok && i < 3; i++)
+        ok = currency.p[i] >= 'a' && currency.p[i] <= 'z';
+    if (!ok)
+        return mr_fail_field(e, MR_EFIELD, "micro_payment_currency",
+                             "micro_payment_currency must be three lower-case letters, like usd");
+    int64_t minor = mr_minor_units(c->micro_amount_nano, currency);
+    if (minor <= 0 || !mr_money_from_minor(minor, currency, &back) || back != c->micro_amount_nano)
+        return mr_fail_field(e, MR_EFIELD, "micro_payment_amount",
+                             "micro_payment_amount must be a positive amount of whole %s units "
+                             "(cents, where the currency has them)",
+                             c->micro_currency);
+    return 0;
+}
+
 int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, struct mr_err *e) {
+    int rc = micro_ok(c, e);
+    if (rc)
+        return rc;
     struct mr_billing *b = mr_calloc(1, sizeof *b);
     bool ok = b != NULL;
     if (ok) {
@@ -53,7 +76,7 @@ int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, 
         STRINGS(COPY)
 #undef COPY
     }
-    int rc = ok ? mr_db_write(c->db, tidy, NULL, e) : mr_fail(e, MR_ENOMEM, "out of memory");
+    rc = ok ? mr_db_write(c->db, tidy, NULL, e) : mr_fail(e, MR_ENOMEM, "out of memory");
     if (rc) {
         mr_billing_free(b);
         return rc;

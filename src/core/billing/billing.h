@@ -24,11 +24,13 @@ struct mr_billing_config {
     const struct mr_log *log;
     struct mr_id operator_account; /* books events of sessions that we did not create */
 };
+/* MR_EFIELD for a micro-payment that is not a positive, whole number of its currency's smallest
+ * unit. */
 int mr_billing_open(const struct mr_billing_config *c, struct mr_billing **ret, struct mr_err *e);
 void mr_billing_free(struct mr_billing *b);
 
 /* The checkout page's URL. idempotency p NULL: one is made. MR_EUNAVAIL without key or price id,
- * MR_EIO with Stripe's own reason,
+ * MR_EPREDICT with Stripe's own reason,
  * MR_ECONFLICT while a request with the same key runs, MR_EFIELD when its body differs. */
 int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct mr_str email,
                             struct mr_str idempotency, struct mr_arena *arena,

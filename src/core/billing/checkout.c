@@ -50,11 +50,14 @@ static void on_done(void *arg, const struct mr_upstream_reply *r) {
 }
 
 static int stripe_reason(int status, struct mr_str body, struct mr_err *e) {
+    if (status == 401 || status == 403)
+        return mr_fail(e, MR_EPREDICT, "Stripe refused this server's key (%d): check %s", status,
+                       "STRIPE_API_KEY");
     yyjson_doc *doc = yyjson_read(body.p, body.n, 0);
     yyjson_val *error = yyjson_obj_get(yyjson_doc_get_root(doc), "error");
     const char *msg = yyjson_get_str(yyjson_obj_get(error, "message"));
-    int rc = msg ? mr_fail(e, MR_EIO, "Stripe refused the request (%d): %.300s", status, msg)
-                 : mr_fail(e, MR_EIO, "Stripe answered with status %d", status);
+    int rc = msg ? mr_fail(e, MR_EPREDICT, "Stripe refused the request (%d): %.300s", status, msg)
+                 : mr_fail(e, MR_EPREDICT, "Stripe answered with status %d", status);
     yyjson_doc_free(doc);
     return rc;
 }
@@ -93,7 +96,7 @@ int mr_stripe_post(struct mr_billing *b, const char *path, struct mr_str form,
         pthread_cond_wait(&w.cond, &w.lock);
     pthread_mutex_unlock(&w.lock);
     if (w.rc)
-        return mr_fail(e, MR_EIO, "Stripe could not be reached: %s", w.why);
+        return mr_fail(e, MR_EPREDICT, "Stripe could not be reached: %s", w.why);
     if (w.status < 200 || w.status > 299)
         return stripe_reason(w.status, mr_buf_view(out), e);
     return mr_buf_ok(out) ? 0 : mr_fail(e, MR_ENOMEM, "out of memory");
@@ -210,7 +213,7 @@ static int create(struct mr_billing *b, struct mr_str form, struct mr_str idempo
     c->url = mr_arena_keep(arena, mr_str(yyjson_get_str(yyjson_obj_get(root, "url"))));
     yyjson_doc_free(doc);
     if (!c->id.n || !c->url.n)
-        return mr_fail(e, MR_EIO, "Stripe answered without a checkout session");
+        return mr_fail(e, MR_EPREDICT, "Stripe answered without a checkout session");
     mr_crash_point("session-created");
     rc = mr_db_write(b->c.db, remember, c, e);
     mr_crash_point("session-committed");
@@ -224,6 +227,7 @@ static int run(struct mr_billing *b, struct mr_buf *form, struct mr_str idempote
     char key[2 * MR_SHA256_LEN + 4], text[MR_ID_HEX];
     uint8_t hash[MR_SHA256_LEN];
     MR_CLEANUP(mr_buf_release) struct mr_buf scope;
+    mr_buf_init(&scope, 4096);
     if (!mr_buf_ok(form))
         return mr_fail(e, MR_ENOMEM, "out of memory");
     mr_sha256(mr_buf_view(form), q.hash);
@@ -236,7 +240,6 @@ static int run(struct mr_billing *b, struct mr_buf *form, struct mr_str idempote
         c->request = &q;
     }
     /* Stripe's keys are one name space: ours carry the account and the client's key, hashed. */
-    mr_buf_init(&scope, 4096);
     struct mr_id fresh = mr_id_new();
     mr_id_hex(idempotency.p ? c->account : fresh, text);
     mr_buf_cstr(&scope, text);
@@ -245,7 +248,9 @@ static int run(struct mr_billing *b, struct mr_buf *form, struct mr_str idempote
     mr_buf_clear(&scope);
     mr_buf_cstr(&scope, "mr-");
     mr_hex_add(&scope, hash, sizeof hash);
-    snprintf(key, sizeof key, "%s", scope.p ? scope.p : "");
+    if (!mr_buf_ok(&scope))
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    snprintf(key, sizeof key, "%.*s", (int)scope.n, scope.p);
     int rc = create(b, mr_buf_view(form), mr_str(key), c, arena, e);
     if (rc && c->request) {
         struct mr_err ignored;
@@ -275,11 +280,11 @@ int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct m
     char id[MR_ID_HEX];
     struct session c = {.account = account, .mode = "subscription", .end_user = email};
     MR_CLEANUP(mr_buf_release) struct mr_buf form;
+    mr_buf_init(&form, 16384);
     if (b->c.api_key && !b->c.price_id)
         return mr_fail(e, MR_EUNAVAIL,
                        "subscriptions are not set up on this server: STRIPE_PRICE_ID is not set");
     mr_id_hex(account, id);
-    mr_buf_init(&form, 16384);
     common(b, &form, &c, id);
     mr_form_add(&form, "customer_email", email);
     mr_form_add(&form, "line_items[0][price]", mr_str(b->c.price_id ? b->c.price_id : ""));
@@ -288,8 +293,7 @@ int mr_billing_subscription(struct mr_billing *b, struct mr_id account, struct m
     return run(b, &form, idempotency, &c, arena, ret_url, e);
 }
 
-/* In the smallest unit that Stripe uses for the currency: the inverse of mr_money_from_minor. */
-static int64_t minor_units(int64_t nano, struct mr_str currency) {
+int64_t mr_minor_units(int64_t nano, struct mr_str currency) {
     int64_t one = 1;
     return mr_money_from_minor(1, currency, &one) && one > 0 ? nano / one : 0;
 }
@@ -303,7 +307,7 @@ int mr_billing_micro(struct mr_billing *b, struct mr_id account, struct mr_str e
     MR_CLEANUP(mr_buf_release) struct mr_buf form;
     mr_id_hex(account, id);
     snprintf(amount, sizeof amount, "%lld",
-             (long long)minor_units(b->c.micro_amount_nano, currency));
+             (long long)mr_minor_units(b->c.micro_amount_nano, currency));
     mr_buf_init(&form, 16384);
     common(b, &form, &c, id);
     mr_form_add(&form, "line_items[0][price_data][currency]", currency);

@@ -21,6 +21,9 @@ int mr_stripe_post(struct mr_billing *b, const char *path, struct mr_str form,
 /* "&name=" (no '&' first in the buffer) and the value percent-encoded; name as it is. */
 void mr_form_add(struct mr_buf *b, const char *name, struct mr_str value);
 
+/* In the smallest unit that Stripe uses for the currency: the inverse of mr_money_from_minor. */
+int64_t mr_minor_units(int64_t nano, struct mr_str currency);
+
 /* Whose money or subscription an object is about. */
 struct mr_party {
     struct mr_id account;
