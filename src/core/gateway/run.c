@@ -163,7 +163,8 @@ int mr_chat_start(struct chat *c, struct mr_err *e) {
     struct mr_gateway *g = c->g;
     struct target *t = c->t;
     int64_t now = mr_mono_ns(), left_ms = (c->deadline_ns - now) / 1000000;
-    if (left_ms <= 0)
+    int64_t least_ms = g->c.deadline_ms / 4 < GATEWAY_LAST_MS ? 1 : GATEWAY_LAST_MS;
+    if (left_ms < least_ms) /* it would be billed and not answered */
         return mr_fail(e, MR_ETIMEOUT, "no free connection in time");
     mr_chat_reset(c);
     c->begun_ns = now;
