@@ -346,8 +346,8 @@ static int add_value(struct parser *ps, struct mr_toml_table *t) {
 static int header_name(struct parser *ps, struct mr_str *ret) {
     blanks(ps);
     const char *start = ps->p;
+    bool quoted = peek(ps) == '"' || peek(ps) == '\'';
     int rc = key(ps, ret);
-    bool quoted = *start == '"' || *start == '\'';
     while (rc == 0 && peek(ps) == '.' && !quoted) {
         struct mr_str part;
         ps->p++;
