@@ -95,7 +95,7 @@ static struct mr_blob_swept sweep_all(int64_t before_us, const struct mr_blob_na
 }
 
 static void goes_and_stays(void) {
-    char text[20];
+    char text[32];
     struct mr_blob_name name[40], kept = put("kept");
     for (int i = 0; i < 40; i++) {
         snprintf(text, sizeof text, "blob number %2d", i);
