@@ -120,6 +120,22 @@ static inline struct mr_deploy form(const char *name, const char *path) {
     return in;
 }
 
+/* The status of a version, after waiting for the end of its building. */
+static inline struct mr_version built(struct mr_id id, uint32_t version) {
+    struct mr_version *v, none = {0};
+    struct mr_err e = {0};
+    size_t n;
+    for (int tries = 0; tries < 4000; tries++) {
+        must(mr_versions_list(deps, me.account, id, &arena, &v, &n, &e), &e);
+        for (size_t i = 0; i < n; i++)
+            if (v[i].n == version && !mr_str_is(v[i].status, "building"))
+                return v[i];
+        usleep(5000);
+    }
+    return none;
+}
+
+/* Built as well, however long it takes: mr_deploy waits for 2 s only. */
 static inline struct mr_deployment deployed(const char *name, const char *path) {
     struct mr_deploy in = form(name, path);
     struct mr_deployment dep = {0};
@@ -127,6 +143,9 @@ static inline struct mr_deployment deployed(const char *name, const char *path) 
     bool replayed;
     must(mr_deploy(deps, &me, &in, &arena, &dep, &replayed, &e), &e);
     CHECK(!replayed && !in.model);
+    built(dep.id, dep.version);
+    while (atomic_load(&deps->running)) /* until the registry knows */
+        usleep(1000);
     return dep;
 }
 
@@ -160,21 +179,6 @@ static inline int sql(const char *text) {
     if (rc)
         fprintf(stderr, "%s\n", e.msg);
     return rc;
-}
-
-/* The status of a version, after waiting for the end of its building. */
-static inline struct mr_version built(struct mr_id id, uint32_t version) {
-    struct mr_version *v, none = {0};
-    struct mr_err e = {0};
-    size_t n;
-    for (int tries = 0; tries < 4000; tries++) {
-        must(mr_versions_list(deps, me.account, id, &arena, &v, &n, &e), &e);
-        for (size_t i = 0; i < n; i++)
-            if (v[i].n == version && !mr_str_is(v[i].status, "building"))
-                return v[i];
-        usleep(5000);
-    }
-    return none;
 }
 
 /* The row is there a moment before the registry has switched. */
