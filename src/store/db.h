@@ -45,9 +45,9 @@ int mr_db_write(struct mr_db *db, mr_db_fn *fn, void *arg, struct mr_err *e);
 /* The same without waiting: done(arg, rc, err) runs on the writer thread after the commit. */
 int mr_db_write_async(struct mr_db *db, mr_db_fn *fn, void *arg,
                       void (*done)(void *arg, int rc, const struct mr_err *err));
-/* mr_db_write_async without a savepoint, which is a third of the cost of a small write: for functions
- * that make every check that may fail before their first change. One that fails after a change all
- * the same undoes its whole batch, and every write in it fails. */
+/* mr_db_write_async without a savepoint, which is a third of the cost of a small write: for
+ * functions that make every check that may fail before their first change. One that fails after a
+ * change all the same undoes its whole batch, and every write in it fails. */
 int mr_db_write_bare(struct mr_db *db, mr_db_fn *fn, void *arg,
                      void (*done)(void *arg, int rc, const struct mr_err *err));
 /* Runs fn on this thread's read connection inside one snapshot. */
