@@ -20,6 +20,8 @@ void mr_doctor_say(struct mr_doctor *d, enum mr_health h, const char *check, con
 void mr_doctor_machine(struct mr_doctor *d, const struct mr_config *c);
 /* Whether payments are set up. */
 void mr_doctor_payments(struct mr_doctor *d, const struct mr_config *c);
+/* Providers in the settings. */
+void mr_doctor_providers(struct mr_doctor *d, const struct mr_config *c);
 /* The server and the key. */
 void mr_doctor_server(struct mr_doctor *d, const struct mr_args *a);
 
