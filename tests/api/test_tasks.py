@@ -257,6 +257,20 @@ def test_a_client_that_hangs_up_is_charged_once(user, standin, stream):
     assert user.get("/api/stats").json()["tasks"]["total"] == 1
 
 
+def test_clients_that_hang_up_amid_streams_trip_no_breaker_and_lose_no_charge(user):
+    bodies = [{"prompt": f"[standin fault=events arg=10] {uuid.uuid4()}", "stream": True} for _ in range(32)]
+    threads = [threading.Thread(target=hang_up, args=(user, b, 200)) for b in bodies]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    wait_for(lambda: user.get("/api/stats").json()["tasks"]["completed"] == 32)
+    tasks = user.get("/api/tasks").json()["tasks"]
+    assert len(tasks) == 32 and all(t["cost"] > 0 for t in tasks)
+    assert user.get("/api/report/daily").json()["expenses"] == pytest.approx(sum(t["cost"] for t in tasks), abs=1e-12)
+    assert user.get("/api/v1/account/budget").json()["reserved_usd"] == 0
+    assert 'millrace_provider_breaker_open{provider="openai"} 0' in user.get("/metrics").text
+    assert run(user).status == 200
+
+
 def test_while_it_runs_it_is_processing(user):
     prompt = f"[standin fault=slow arg=700] {uuid.uuid4()}"
     t = threading.Thread(target=lambda: run(user, prompt))
