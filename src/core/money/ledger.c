@@ -3,9 +3,13 @@
 
 static int load_counters(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct mr_ledger *l = arg;
-    static const char *const sql[] = {"SELECT COALESCE(MAX(id), 0) FROM charges",
-                                      "SELECT COALESCE(MAX(id), 0) FROM ledger",
-                                      "SELECT COALESCE(MAX(id), 0) FROM end_users"};
+    /* Ids of holds that never became rows may lie below closed_below: given again, their charges
+     * would not be looked at by recovery. */
+    static const char *const sql[] = {
+        "SELECT MAX(id) FROM (SELECT COALESCE(MAX(id), 0) AS id FROM "
+        "charges UNION ALL SELECT closed_below - 1 FROM ledger_state) "
+        "AS both_ends",
+        "SELECT COALESCE(MAX(id), 0) FROM ledger", "SELECT COALESCE(MAX(id), 0) FROM end_users"};
     _Atomic int64_t *to[] = {&l->next_charge, &l->next_entry, &l->next_user};
     for (int i = 0; i < 3; i++) {
         struct mr_stmt *s;

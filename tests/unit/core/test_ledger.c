@@ -306,6 +306,36 @@ MR_TEST(a_late_charge_is_recovered) {
     mr_tmp_remove(&tmp);
 }
 
+/* Holds that end without a charge use up ids: a later process must not give them again below the
+ * mark under which recovery does not look. */
+MR_TEST(an_id_used_up_is_not_given_again) {
+    struct mr_tmp tmp;
+    char path[300];
+    mr_tmp_make(&tmp);
+    begin(mr_tmp_path(&tmp, "db", path));
+    struct mr_reserve r = reserve(10);
+    struct mr_hold h;
+    struct job j = {&h, &r, 5};
+    CHECK_INT(run(1, 5), 0);
+    for (int i = 0; i < 5; i++) {
+        CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+        mr_hold_end(led, &h, 0);
+    }
+    CHECK_INT(mr_ledger_check(led, &err), 0); /* folds */
+    mr_ledger_free(led);
+    open_ledger();
+    CHECK_INT(mr_hold_take(led, &r, &h, &err), 0);
+    CHECK_INT(mr_db_write(db, open_tx, &j, &err), 0);
+    mr_ledger_free(led);
+    open_ledger();
+    n_recovered = 0;
+    CHECK_INT(mr_ledger_recover(led, "tasks", recover_one, NULL, &err), 0);
+    CHECK_INT(n_recovered, 1);
+    CHECK_INT(mr_ledger_check(led, &err), 0);
+    end();
+    mr_tmp_remove(&tmp);
+}
+
 MR_TEST(closes_once) {
     begin(":memory:");
     struct mr_reserve r = reserve(100);
@@ -386,4 +416,5 @@ MR_TEST(end_users) {
 MR_TEST_MAIN(CASE(settles_and_releases), CASE(budget_of_the_account_stops),
              CASE(budget_of_the_key_stops), CASE(budgets_survive_a_restart),
              CASE(recovers_each_open_charge_once), CASE(a_late_charge_is_recovered),
-             CASE(closes_once), CASE(one_charge), CASE(end_users))
+             CASE(an_id_used_up_is_not_given_again), CASE(closes_once), CASE(one_charge),
+             CASE(end_users))
