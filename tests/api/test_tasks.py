@@ -168,6 +168,12 @@ def test_a_failure_that_passes_is_retried(user, standin):
     assert r.status == 200, r
 
 
+def test_when_to_try_again_is_passed_on(standin, spec):
+    with Server(env=standin.env(), flags=["--task-deadline-ms", "2000"]) as s:
+        r = run(Api(s.host, s.port, s.key, spec), f"[standin fault=429 arg=7] {uuid.uuid4()}")
+        assert r.status == 502 and r.headers["retry-after"] == "7", (r, r.headers)
+
+
 def test_quota_is_not_retried(user, standin):
     standin.reset()
     assert run(user, f"[standin fault=quota] {uuid.uuid4()}").status == 502

@@ -83,10 +83,14 @@ static void end_stream(struct waiting *w, const struct mr_task_info *k, const st
 
 /* --- both --------------------------------------------------------------------------------- */
 
-static void name_task(struct mr_req *r, const struct mr_task_info *k) {
+static void tell_task(struct mr_req *r, const struct mr_task_info *k) {
     char id[24];
     int n = snprintf(id, sizeof id, "%lld", (long long)k->id);
     mr_req_set_header(r, "X-Task-Id", mr_strn(id, (size_t)n));
+    if (k->retry_after_ms) {
+        n = snprintf(id, sizeof id, "%lld", (long long)(k->retry_after_ms + 999) / 1000);
+        mr_req_set_header(r, "Retry-After", mr_strn(id, (size_t)n));
+    }
 }
 
 static void done(void *arg, const struct mr_task_info *k, const struct mr_err *e) {
@@ -104,7 +108,7 @@ static void done(void *arg, const struct mr_task_info *k, const struct mr_err *e
         return;
     }
     if (e && k)
-        name_task(c->req, k);
+        tell_task(c->req, k);
     if (!e) {
         struct mr_buf b;
         mr_call_buf(c, &b);

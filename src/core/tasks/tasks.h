@@ -36,6 +36,7 @@ struct mr_task_info {
     int64_t tokens, cost_nano;
     int64_t charge;                   /* for explain; 0 = none */
     int64_t created_us, completed_us; /* 0 = not yet */
+    int64_t retry_after_ms;           /* of a failure just now: when to try again; 0 = not said */
 };
 
 struct mr_task_request {

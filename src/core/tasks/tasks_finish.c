@@ -65,9 +65,11 @@ void mr_task_chat_done(void *arg, const struct mr_chat_result *r) {
     struct mr_str model = r->model.n ? mr_arena_keep(&j->arena, r->model) : r->model;
     if (model.n && model.p)
         j->task.model = model;
-    if (r->rc)
+    if (r->rc) {
         mr_task_fail(j, r->rc, &r->err);
-    else if (!j->task.output.p) {
+        j->task.retry_after_ms = r->retry_after_ms > 0 ? r->retry_after_ms : 0;
+    }
+    if (!r->rc && !j->task.output.p) {
         struct mr_err e;
         mr_fail(&e, MR_ENOMEM, "the provider's answer does not fit into memory");
         mr_task_fail(j, MR_ENOMEM, &e);
