@@ -133,7 +133,7 @@ int mr_blob_commit(struct mr_blob_writer *w, struct mr_blob_name *ret, struct mr
     if (rc)
         return rc;
     if (!w->committed) {
-        if (!w->hold.at)
+        if (!w->hold.listed)
             mr_blob_hold(w->b, &w->hold); /* before the name is given */
         rc = w->b->ops->commit(w->b, w->fd, w->tmp, w->n, &name, e);
         if (rc) {

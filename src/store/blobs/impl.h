@@ -33,7 +33,9 @@ struct mr_blobs_ops {
 
 /* A committed writer that has not ended; in a list under the store's lock. */
 struct mr_blob_hold {
-    struct mr_blob_hold *next, **at; /* at == NULL: not in the list */
+    struct mr_blob_hold *next,
+        **at;    /* under the lock: the neighbours' coming and going moves them */
+    bool listed; /* the writer's own */
     struct mr_blob_name name;
 };
 

@@ -37,6 +37,7 @@ static void mark(struct mr_blob_sweep *s, const struct mr_blob_name *name) {
 /* --- writers ----------------------------------------------------------------------------- */
 
 void mr_blob_hold(struct mr_blobs *b, struct mr_blob_hold *h) {
+    h->listed = true;
     pthread_mutex_lock(&b->mu);
     h->next = b->holds;
     if (h->next)
@@ -49,13 +50,13 @@ void mr_blob_hold(struct mr_blobs *b, struct mr_blob_hold *h) {
 }
 
 void mr_blob_let_go(struct mr_blobs *b, struct mr_blob_hold *h) {
-    if (!h->at)
+    if (!h->listed)
         return;
     pthread_mutex_lock(&b->mu);
     *h->at = h->next;
     if (h->next)
         h->next->at = h->at;
-    h->at = NULL;
+    h->listed = false;
     pthread_mutex_unlock(&b->mu);
 }
 
