@@ -2,6 +2,7 @@
 repeated requests, and signed events from end to end."""
 import http.client
 import socket
+import subprocess
 import threading
 import time
 
@@ -317,3 +318,34 @@ def test_one_event_from_many_sides_is_booked_once(api, recorder, tenant):
         t.join()
     assert statuses == [200] * 16
     assert user.get("/api/report/daily").json()["income"] == 1.0
+
+
+def test_secrets_come_from_files_and_are_never_shown(tmp_path):
+    secret = tmp_path / "key"
+    secret.write_text("sk_test_from_a_file\n")
+    s = Server(env={"STRIPE_API_KEY_FILE": str(secret), "STRIPE_WEBHOOK_SECRET": "whsec_shown_never"})
+
+    def says(*args):
+        return subprocess.run([s.binary, *args], env=s.env, cwd=tmp_path, capture_output=True,
+                              text=True, timeout=60).stdout
+
+    for shown in (says("config", "print"), says("config", "print", "--json")):
+        assert "sk_test_from_a_file" not in shown and "whsec_shown_never" not in shown
+        assert shown.count("(set)") == 2
+    assert "set STRIPE_PRICE_ID" in says("doctor") and "test mode" in says("doctor")
+    s.env["STRIPE_PRICE_ID"] = "price_1"
+    assert "configured (test mode)" in says("doctor")
+    for name in ("STRIPE_API_KEY_FILE", "STRIPE_WEBHOOK_SECRET"):
+        del s.env[name]
+    assert "STRIPE_API_KEY is not set" in says("doctor")
+    s.close()
+
+
+@pytest.mark.parametrize("setting, value", [("AMOUNT", "0"), ("AMOUNT", "-1"), ("AMOUNT", "1.005"),
+                                            ("AMOUNT", "much"), ("CURRENCY", "USD"),
+                                            ("CURRENCY", "jpyx")])
+def test_a_micro_payment_that_cannot_be_paid_is_refused_at_start(setting, value):
+    s = Server(env={f"MILLRACE_MICRO_PAYMENT_{setting}": value})
+    with pytest.raises(AssertionError, match=f"micro_payment_{setting.lower()}"):
+        s.start()
+    s.close()
