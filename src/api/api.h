@@ -87,6 +87,8 @@ struct mr_family {
     /* Sets the reply for an error: status and wire shape. `status` 0 = from e->code. */
     void (*render_error)(struct mr_api *api, struct mr_req *r, int status, const struct mr_err *e);
     struct mr_rate_rule limits[MR_RATE_N];
+    const char *openapi; /* the published document, JSON */
+    const size_t *openapi_len;
     const struct mr_plan *plans; /* monthly quotas by tier, for this family alone; NULL: none */
     /* Paths below these ("/api/task") that no route serves get this family's error shape; NULL
      * ends them, NULL for none. The longest one wins; without any, the first family answers. */

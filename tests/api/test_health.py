@@ -28,6 +28,13 @@ def test_prometheus_text_passes_promtool(anonymous, iris):
     assert run.returncode == 0, run.stderr.decode() + run.stdout.decode()
 
 
+def test_each_family_has_its_document(anonymous, spec):
+    for family, doc in spec.docs.items():
+        got = anonymous.get(f"/openapi/{family}.json")
+        assert got.status == 200 and set(got.json()["paths"]) == set(doc["paths"])
+    assert anonymous.get("/openapi/nobody.json").status == 404
+
+
 def test_openapi_and_offline_docs(anonymous, spec):
     doc = anonymous.get("/openapi.json").json()
     assert doc["openapi"].startswith("3.1") and set(doc["paths"]) == set(spec.docs["serveml"]["paths"])

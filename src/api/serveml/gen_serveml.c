@@ -117,10 +117,11 @@ const struct mr_row mr_serveml_rows[] = {
     {.id = "readyz", .method = MR_GET, .path = "/readyz", .fn = mr_serveml_readyz, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_NONE, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "prometheus", .method = MR_GET, .path = "/metrics", .fn = mr_serveml_prometheus, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_NONE, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "openapi", .method = MR_GET, .path = "/openapi.json", .fn = mr_serveml_openapi, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
+    {.id = "openapi_of", .method = MR_GET, .path = "/openapi/{document}", .fn = mr_serveml_openapi_of, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "docs", .method = MR_GET, .path = "/docs", .fn = mr_serveml_docs, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "docs_asset", .method = MR_GET, .path = "/docs/{asset}", .fn = mr_serveml_docs_asset, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "dashboard", .method = MR_GET, .path = "/dashboard", .fn = mr_serveml_dashboard, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "dashboard_asset", .method = MR_GET, .path = "/dashboard/{asset}", .fn = mr_serveml_dashboard_asset, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
     {.id = "dashboard_metrics", .method = MR_GET, .path = "/dashboard/deployments/{deployment_id}/metrics", .fn = mr_serveml_dashboard_metrics, .auth = MR_AUTH_NONE, .scope = 0, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
 };
-const size_t mr_serveml_n_rows = 41;
+const size_t mr_serveml_n_rows = 42;

@@ -40,6 +40,7 @@ mr_handler_fn mr_serveml_healthz;
 mr_handler_fn mr_serveml_readyz;
 mr_handler_fn mr_serveml_prometheus;
 mr_handler_fn mr_serveml_openapi;
+mr_handler_fn mr_serveml_openapi_of;
 mr_handler_fn mr_serveml_docs;
 mr_handler_fn mr_serveml_docs_asset;
 mr_handler_fn mr_serveml_dashboard;

@@ -95,9 +95,22 @@ int mr_serveml_prometheus(struct mr_call *c, struct mr_err *e) {
     return 0;
 }
 
+static int send_document(struct mr_call *c, const struct mr_family *f) {
+    mr_req_reply(c->req, 200, "application/json", mr_strn(f->openapi, *f->openapi_len), true);
+    return 0;
+}
+
 int mr_serveml_openapi(struct mr_call *c, struct mr_err *e) {
     (void)e;
-    mr_req_reply(c->req, 200, "application/json",
-                 mr_strn(mr_serveml_openapi_json, mr_serveml_openapi_json_len), true);
-    return 0;
+    return send_document(c, c->family);
+}
+
+int mr_serveml_openapi_of(struct mr_call *c, struct mr_err *e) {
+    struct mr_str name = mr_req_param(c->req, "document"), end = MR_LIT(".json");
+    if (mr_str_ends(name, end))
+        name.n -= end.n;
+    for (const struct mr_family *const *f = c->api->families; *f; f++)
+        if (mr_str_is(name, (*f)->name) && (*f)->openapi)
+            return send_document(c, *f);
+    return mr_fail(e, MR_ENOTFOUND, "there is no such family of endpoints");
 }

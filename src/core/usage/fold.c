@@ -112,8 +112,7 @@ static int fold_once(struct mr_usage *u, bool *ret_more, bool *ret_stuck, struct
     return rc;
 }
 
-/* Everything recorded before the call. */
-static int fold_all(struct mr_usage *u) {
+int mr_fold_all(struct mr_usage *u) {
     struct mr_err e = {0};
     int64_t t0 = mr_mono_ns();
     bool more = true, stuck = false;
@@ -191,7 +190,7 @@ void *mr_fold_main(void *arg) {
         bool short_of_room = !end && mr_spool_prepare(&u->spool, NULL);
         int rc = 0;
         if (list || end || short_of_room || !resting(u))
-            rc = fold_all(u);
+            rc = mr_fold_all(u);
         else
             sync_spool(u);
         while (list) {

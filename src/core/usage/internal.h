@@ -58,6 +58,8 @@ struct mr_usage {
 };
 
 /* group.c: chains the batch's records. MR_ENOMEM. */
+/* Everything recorded before the call; one thread at a time. Logs its error. */
+int mr_fold_all(struct mr_usage *u);
 int mr_fold_group(struct mr_fold_batch *b, struct mr_err *e);
 /* rollup.c: the transaction (struct mr_usage *). MR_ECONFLICT: an offset was further already. */
 int mr_fold_tx(struct mr_tx *tx, void *arg, struct mr_err *e);

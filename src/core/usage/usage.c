@@ -77,6 +77,9 @@ int mr_usage_open(const struct mr_usage_config *c, struct mr_usage **ret, struct
         rc = mr_spool_sync_dir(&u->spool, e);
     if (rc == 0)
         rc = mr_db_write(u->db, mr_fold_load_tx, u, e);
+    /* Processes that died young, one after another, leave files behind that none of them folded. */
+    if (rc == 0 && u->spool.n >= u->spool.max / 2 && mr_fold_all(u))
+        rc = mr_fail(e, MR_EUNAVAIL, "the metering of earlier runs cannot be folded: see the log");
     if (rc == 0)
         rc = mr_spool_prepare(&u->spool, e);
     if (rc == 0) {

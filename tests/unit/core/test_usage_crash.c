@@ -15,7 +15,7 @@ enum { CYCLES = 20, THREADS = 3 };
 static struct mr_tmp tmp;
 static struct mr_id account, deployment[THREADS];
 
-static struct mr_usage *open_all(struct mr_db **db) {
+static struct mr_usage *open_with(struct mr_db **db, int fold_ms, unsigned segments_max) {
     char path[300];
     struct mr_db_config c = {.path = mr_tmp_path(&tmp, "a.db", path)};
     struct mr_err e = {0};
@@ -26,15 +26,19 @@ static struct mr_usage *open_all(struct mr_db **db) {
     /* short files and constant folding: many commits, rotations and removals to be killed in */
     struct mr_usage_config k = {.db = *db,
                                 .data_dir = tmp.dir,
-                                .fold_ms = 1,
+                                .fold_ms = fold_ms,
                                 .segment_records = 100,
-                                .segments_max = 100000};
+                                .segments_max = segments_max};
     struct mr_usage *u = NULL;
     if (mr_usage_open(&k, &u, &e)) {
         fprintf(stderr, "usage: %s\n", e.msg);
         _exit(3);
     }
     return u;
+}
+
+static struct mr_usage *open_all(struct mr_db **db) {
+    return open_with(db, 1, 100000);
 }
 
 struct worker {
@@ -143,4 +147,33 @@ MR_TEST(killed_twenty_times_every_prediction_counts_once) {
     mr_tmp_remove(&tmp);
 }
 
-MR_TEST_MAIN(CASE(killed_twenty_times_every_prediction_counts_once))
+/* Processes that die before their first fold, more of them than the spool may hold files. */
+MR_TEST(many_short_lives_leave_no_jam) {
+    enum { LIVES = 40 };
+    struct mr_db *db;
+    mr_tmp_make(&tmp);
+    account = mr_id_new();
+    deployment[0] = mr_id_new();
+    for (int i = 0; i < LIVES; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct mr_usage *u = open_with(&db, 60000, 16);
+            struct mr_usage_record r = {
+                .time_us = mr_now_us(), .account = account, .deployment = deployment[0], .rows = 1};
+            _exit(mr_usage_record(u, &r) ? 1 : 0);
+        }
+        int status;
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK_INT(status, 0);
+    }
+    struct mr_usage *u = open_with(&db, 1, 16);
+    struct mr_usage_totals t;
+    CHECK_INT(mr_usage_deployment_totals(u, account, deployment[0], &t, NULL), 0);
+    CHECK_INT((int64_t)t.requests, LIVES);
+    mr_usage_free(u);
+    mr_db_close(db);
+    mr_tmp_remove(&tmp);
+}
+
+MR_TEST_MAIN(CASE(many_short_lives_leave_no_jam),
+             CASE(killed_twenty_times_every_prediction_counts_once))
