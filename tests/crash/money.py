@@ -340,7 +340,7 @@ def main():
         print(f"seed {args.seed}: {p}")
     failed = bool(problems) != args.control
     print(f"{args.mode}{' with synchronous=NORMAL' if args.control else ''}: {cycles} cycles, {len(truth.tasks)} tasks "
-          f"completed, {len(truth.failed)} failed, {len(truth.events)} payments, {delivered} answers delivered by the "
+          f"completed, {len(truth.failed)} cut short, {len(truth.events)} payments, {delivered} answers delivered by the "
           f"provider: {'something was lost or doubled' if problems else 'nothing was lost or doubled'}")
     print("0 passed, 1 failed" if failed else "1 passed, 0 failed")
     return 1 if failed else 0
