@@ -15,7 +15,8 @@ struct event {
 };
 
 static struct mr_str text(yyjson_val *v) {
-    return mr_strn(yyjson_get_str(v), yyjson_get_len(v));
+    /* The length of an object or a list is not that of a text. */
+    return yyjson_is_str(v) ? mr_strn(yyjson_get_str(v), yyjson_get_len(v)) : (struct mr_str){0};
 }
 /* A field that holds an id, or the object itself when it was expanded. */
 static struct mr_str id_of(yyjson_val *o, const char *name) {

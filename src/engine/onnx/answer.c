@@ -1,6 +1,8 @@
 #include "base/num.h"
 #include "engine/onnx/convert.h"
 
+#define EMPTY_PARTS_MAX (1 << 20)
+
 static void put_element(const struct mr_tensor *t, size_t k, struct mr_buf *out) {
     char text[MR_F64_LEN];
     switch (t->elem) {
@@ -49,7 +51,7 @@ static void put_part(const struct mr_tensor *t, int level, size_t *at, struct mr
         return;
     }
     mr_buf_char(out, '[');
-    for (int64_t k = 0; k < t->dim[level]; k++) {
+    for (int64_t k = 0; k < t->dim[level] && mr_buf_ok(out); k++) {
         if (k)
             mr_buf_char(out, ',');
         put_part(t, level + 1, at, out);
@@ -82,7 +84,7 @@ static void put_rows(const struct mr_tensor *t, const struct mr_run *run, bool s
                      struct mr_buf *out) {
     if (run->batch)
         mr_buf_char(out, '[');
-    for (size_t i = 0; i < run->rows; i++) {
+    for (size_t i = 0; i < run->rows && mr_buf_ok(out); i++) {
         if (i)
             mr_buf_char(out, ',');
         put_row(t, i, scalar, out);
@@ -95,7 +97,7 @@ static void put_rows(const struct mr_tensor *t, const struct mr_run *run, bool s
 static void put_map(const struct mr_onnx_result *o, size_t i, struct mr_buf *out) {
     size_t n = (size_t)o->t.dim[1];
     mr_buf_char(out, '{');
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; k < n && mr_buf_ok(out); k++) {
         if (k)
             mr_buf_char(out, ',');
         if (o->t.elem != MR_ONNX_STRING)
@@ -167,11 +169,30 @@ static void put_whole(const struct mr_onnx_schema *s, const struct mr_onnx_resul
         mr_buf_char(out, '}');
 }
 
+/* A tensor without elements may still have dimensions of any size ([2^50, 0]), each of whose parts
+ * would be an empty list of the reply. */
+static bool is_vast(const struct mr_tensor *t) {
+    int64_t n = 1;
+    if (t->count)
+        return false;
+    for (int k = 0; k < t->rank && t->dim[k]; k++) {
+        if (t->dim[k] > EMPTY_PARTS_MAX / n)
+            return true;
+        n *= t->dim[k];
+    }
+    return false;
+}
+
 int mr_onnx_answer(const struct mr_onnx_schema *s, const struct mr_onnx_result *o,
                    const struct mr_run *run, struct mr_buf *out, struct mr_err *e) {
     bool rows = true;
-    for (uint32_t k = 0; k < s->n_out; k++)
+    for (uint32_t k = 0; k < s->n_out; k++) {
+        if (is_vast(&o[k].t))
+            return mr_fail(e, MR_EPREDICT,
+                           "the model's output has no elements, but dimensions that "
+                           "are too large to answer");
         rows = rows && by_row(&o[k].t, run->rows);
+    }
     mr_buf_cstr(out, run->batch ? "\"predictions\":" : "\"prediction\":");
     if (is_classifier(o, s->n_out, run->rows)) {
         put_rows(&o[0].t, run, true, out);

@@ -9,7 +9,7 @@
 #define MAX_CAT (1u << 20)
 
 static struct mr_str str_of(yyjson_val *v) {
-    return (struct mr_str){yyjson_get_str(v), yyjson_get_len(v)};
+    return yyjson_is_str(v) ? mr_strn(yyjson_get_str(v), yyjson_get_len(v)) : (struct mr_str){0};
 }
 
 /* XGBoost writes its parameters as text. */
