@@ -142,3 +142,18 @@ ptrdiff_t mr_percent_decode(struct mr_str s, bool form, char *out) {
     }
     return (ptrdiff_t)n;
 }
+
+void mr_percent_add(struct mr_buf *b, struct mr_str s) {
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char ch = (unsigned char)s.p[i];
+        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+            ch == '-' || ch == '_' || ch == '.' || ch == '~') {
+            mr_buf_char(b, (char)ch);
+        } else {
+            mr_buf_char(b, '%');
+            mr_buf_char(b, hex[ch >> 4]);
+            mr_buf_char(b, hex[ch & 15]);
+        }
+    }
+}

@@ -58,8 +58,6 @@ int mr_client_deployment(struct mr_client *c, const char *name, char *ret_id, si
 /* GET of `path` with %s replaced by the percent-encoded `id`. */
 int mr_client_get_id(struct mr_client *c, const char *before, const char *id, const char *after,
                      struct mr_reply *ret, struct mr_err *e);
-/* `text` percent-encoded onto `b`. */
-void mr_url_encode(struct mr_buf *b, struct mr_str text);
 
 /* Prints the reply's JSON, indented, to stdout. */
 void mr_reply_print(const struct mr_reply *r);

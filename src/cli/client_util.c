@@ -1,4 +1,5 @@
 /* Names to ids, paths, printing of replies. */
+#include "base/codec.h"
 #include "base/id.h"
 #include "cli/client.h"
 
@@ -6,28 +7,13 @@
 #define PAGE       100
 #define PAGES_MAX  1000
 
-void mr_url_encode(struct mr_buf *b, struct mr_str text) {
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char ch = (unsigned char)text.p[i];
-        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-            ch == '-' || ch == '_' || ch == '.' || ch == '~') {
-            mr_buf_char(b, (char)ch);
-        } else {
-            mr_buf_char(b, '%');
-            mr_buf_char(b, hex[ch >> 4]);
-            mr_buf_char(b, hex[ch & 15]);
-        }
-    }
-}
-
 int mr_client_get_id(struct mr_client *c, const char *before, const char *id, const char *after,
                      struct mr_reply *ret, struct mr_err *e) {
     struct mr_buf path;
     *ret = (struct mr_reply){0};
     mr_buf_init(&path, 8192);
     mr_buf_cstr(&path, before);
-    mr_url_encode(&path, mr_str(id));
+    mr_percent_add(&path, mr_str(id));
     mr_buf_cstr(&path, after);
     int rc = mr_buf_ok(&path) ? mr_client_call(c, "GET", path.p, mr_strn(NULL, 0), ret, e)
                               : mr_fail(e, MR_ETOOBIG, "the id is too long");

@@ -1,4 +1,5 @@
 /* millrace keys: create, list, revoke. */
+#include "base/codec.h"
 #include "base/num.h"
 #include "cli/client.h"
 #include "cli/table.h"
@@ -118,7 +119,7 @@ static int run(struct mr_client *c, const struct mr_args *a) {
     mr_buf_cstr(&path, KEYS);
     if (!list) {
         mr_buf_char(&path, '/');
-        mr_url_encode(&path, mr_str(a->pos[1]));
+        mr_percent_add(&path, mr_str(a->pos[1]));
     }
     if (!mr_buf_ok(&path))
         status = mr_args_wrong(a, "the id is too long");

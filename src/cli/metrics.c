@@ -1,4 +1,5 @@
 /* millrace metrics: figures of a deployment. */
+#include "base/codec.h"
 #include "cli/client.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -77,7 +78,7 @@ static int run(struct mr_client *c, const struct mr_args *a, int64_t hours) {
     mr_buf_fmt(&tail, "?hours=%lld", (long long)hours);
     if (step) {
         mr_buf_cstr(&tail, "&resolution=");
-        mr_url_encode(&tail, mr_str(step));
+        mr_percent_add(&tail, mr_str(step));
     }
     if (!mr_buf_ok(&tail))
         status = mr_args_wrong(a, "--resolution must be 1m, 5m, 1h or 1d");

@@ -1,4 +1,5 @@
 /* millrace models: list, show, rm, rollback. */
+#include "base/codec.h"
 #include "cli/client.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -32,7 +33,7 @@ static void add_query(struct mr_buf *b, const char *key, const char *value) {
     if (!value)
         return;
     mr_buf_fmt(b, "&%s=", key);
-    mr_url_encode(b, mr_str(value));
+    mr_percent_add(b, mr_str(value));
 }
 
 static void add_row(struct mr_table *t, yyjson_val *d) {
@@ -182,7 +183,7 @@ static int act(struct mr_client *c, const struct mr_args *a, const char *method,
     int status = 0;
     mr_buf_init(&path, 1024);
     mr_buf_cstr(&path, "/api/v1/deployments/");
-    mr_url_encode(&path, mr_str(id));
+    mr_percent_add(&path, mr_str(id));
     mr_buf_cstr(&path, tail);
     if (mr_client_call(c, method, path.p, body, &r, &e))
         status = mr_reply_failed(a, &r, &e);

@@ -1,5 +1,6 @@
 /* millrace predict: one call, readable answer. */
 #include "base/cleanup.h"
+#include "base/codec.h"
 #include "base/num.h"
 #include "cli/client.h"
 #include "cli/verbs.h"
@@ -152,7 +153,7 @@ static int run(struct mr_client *c, const struct mr_args *a) {
         return mr_args_wrong(a, "%s", e.msg);
     mr_buf_cstr(&path, test ? "/api/v1/test-model" : "/api/v1/predict/");
     if (!test)
-        mr_url_encode(&path, mr_str(id));
+        mr_percent_add(&path, mr_str(id));
     rc = mr_client_call(c, "POST", path.p, mr_buf_view(&body), &r, &e);
     int status = 0;
     if (rc)

@@ -12,18 +12,11 @@
 #define REFERENCE_MAX 200 /* Stripe refuses a longer client_reference_id */
 
 void mr_form_add(struct mr_buf *b, const char *name, struct mr_str value) {
-    static const char hex[] = "0123456789ABCDEF";
     if (b->n)
         mr_buf_char(b, '&');
     mr_buf_cstr(b, name);
     mr_buf_char(b, '=');
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || strchr("-._~", c))
-            mr_buf_char(b, (char)c);
-        else
-            mr_buf_add(b, (char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
-    }
+    mr_percent_add(b, value);
 }
 
 /* --- one blocking request over the shared upstream ---------------------------------------- */

@@ -1,6 +1,7 @@
 /* Streamed replies over sockets: framing, back-pressure, leaving clients, deadlines, the drain. */
 #include "base/clock.h"
 #include "http_test.h"
+#include "tls_cert.h"
 
 #include <netinet/tcp.h>
 #include <openssl/pem.h>
@@ -481,31 +482,6 @@ MR_TEST(the_drain_waits_for_streams_and_not_for_ever) {
 }
 
 /* --- over TLS ---------------------------------------------------------------------------- */
-
-static char cert_path[100], key_path[100], dir[64];
-
-static void make_cert(void) {
-    snprintf(dir, sizeof dir, "/tmp/mr-stream-XXXXXX");
-    CHECK(mkdtemp(dir) != NULL);
-    snprintf(cert_path, sizeof cert_path, "%s/cert.pem", dir);
-    snprintf(key_path, sizeof key_path, "%s/key.pem", dir);
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), 0);
-    X509_gmtime_adj(X509_getm_notAfter(x), 86400);
-    X509_set_pubkey(x, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"localhost", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    CHECK(X509_sign(x, key, EVP_sha256()) > 0);
-    FILE *f = fopen(cert_path, "w");
-    CHECK(f && PEM_write_X509(f, x) == 1 && fclose(f) == 0);
-    f = fopen(key_path, "w");
-    CHECK(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fclose(f) == 0);
-    X509_free(x);
-    EVP_PKEY_free(key);
-}
 
 MR_TEST(over_tls) {
     static const char step[] = "GET /step?n=2 HTTP/1.1\r\nHost: h\r\n\r\n",
