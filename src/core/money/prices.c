@@ -208,7 +208,8 @@ static bool keep(struct mr_arena *a, const struct mr_price *p, struct mr_price *
     return true;
 }
 
-/* The row of exactly this model in force at that time; NULL when it has none. */
+/* The row of exactly this model in force at that time, before its first one that; NULL when it has
+ * none. */
 static const struct mr_price *row_at(const struct mr_price_set *s, struct mr_str provider,
                                      struct mr_str model, int64_t at_us) {
     size_t lo = 0, hi = s->n_row;
