@@ -47,7 +47,7 @@ const char *mr_code_name(int code) {
         "MR_OK",        "MR_ENOMEM",   "MR_EINVAL",     "MR_EFIELD",       "MR_ENOTFOUND",
         "MR_ECONFLICT", "MR_EUNAUTH",  "MR_EFORBIDDEN", "MR_ELIMIT",       "MR_ETOOBIG",
         "MR_EIO",       "MR_ENOSPC",   "MR_ETIMEOUT",   "MR_EUNSUPPORTED", "MR_EUNAVAIL",
-        "MR_EREFUSED",  "MR_EPREDICT", "MR_ECANCELLED", "MR_EINTERNAL",
+        "MR_EREFUSED",  "MR_EPREDICT", "MR_ECANCELLED", "MR_EINTERNAL",    "MR_ENOTLOADED",
     };
     if (code > 0 || code < MR_CODE_MIN)
         return "MR_?";

@@ -28,7 +28,8 @@ enum mr_code {
     MR_EPREDICT = -16,     /* the model failed while predicting */
     MR_ECANCELLED = -17,   /* the caller went away */
     MR_EINTERNAL = -18,    /* a bug or broken invariant on our side */
-    MR_CODE_MIN = -18
+    MR_ENOTLOADED = -19,   /* the model is known, but not in memory and cannot be loaded now */
+    MR_CODE_MIN = -19
 };
 
 struct mr_err {

@@ -256,23 +256,16 @@ static int add_features(yyjson_val *data, struct mr_arena *arena, struct mr_run 
     return 0;
 }
 
-int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, struct mr_arena *arena,
-                    struct mr_buf *out, struct mr_run *ret, struct mr_err *e) {
-    struct mr_run run;
-    MR_CLEANUP(mr_buf_release) struct mr_buf request;
-    mr_buf_init(&request, MR_ONNX_MESSAGE_MAX);
-    int r = mr_onnx_request(&m->schema, data, &request, &run, e);
-    if (!r && want_features)
-        r = add_features(data, arena, &run, e);
-    if (r)
-        return r;
+/* One exchange with the worker, in turn with the others. */
+static int run_request(struct mr_onnx *m, const struct mr_buf *request, struct mr_arena *arena,
+                       struct mr_onnx_result **ret, struct mr_err *e) {
     int64_t deadline = mr_mono_ns() + m->timeout_ms * 1000000;
     struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
     if (pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until))
         return mr_fail(e, MR_ETIMEOUT, "the model was busy for %lld ms", (long long)m->timeout_ms);
     MR_AUTO_FREE char *reply = NULL;
     size_t n = 0;
-    r = exchange(m, &request, deadline, &reply, &n, e);
+    int r = exchange(m, request, deadline, &reply, &n, e);
     pthread_mutex_unlock(&m->lock);
     if (r)
         return r;
@@ -280,14 +273,58 @@ int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, str
     if (!o)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     r = read_reply(m, reply, n, arena, o, e);
-    size_t before = out->n;
     if (!r)
-        r = mr_onnx_answer(&m->schema, o, &run, out, e);
+        *ret = o;
+    return r;
+}
+
+int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, struct mr_arena *arena,
+                    struct mr_buf *out, struct mr_run *ret, struct mr_err *e) {
+    struct mr_run run;
+    struct mr_onnx_result *o;
+    MR_CLEANUP(mr_buf_release) struct mr_buf request;
+    mr_buf_init(&request, MR_ONNX_MESSAGE_MAX);
+    int r = mr_onnx_request(&m->schema, data, &request, &run, e);
+    if (!r && want_features)
+        r = add_features(data, arena, &run, e);
+    if (!r)
+        r = run_request(m, &request, arena, &o, e);
+    if (r)
+        return r;
+    size_t before = out->n;
+    r = mr_onnx_answer(&m->schema, o, &run, out, e);
     if (r)
         out->n = before;
     else
         *ret = run;
     return r;
+}
+
+int mr_onnx_run(struct mr_onnx *m, const struct mr_tensor *in, size_t n_in, struct mr_arena *arena,
+                struct mr_onnx_result **ret, size_t *ret_n, struct mr_err *e) {
+    if (n_in != m->schema.n_in)
+        return mr_fail(e, MR_EINVAL, "the model has %u inputs, not %zu", m->schema.n_in, n_in);
+    MR_CLEANUP(mr_buf_release) struct mr_buf request;
+    mr_buf_init(&request, MR_ONNX_MESSAGE_MAX);
+    mr_tensors_put_u32(&request, m->schema.n_in);
+    for (size_t k = 0; k < n_in; k++)
+        mr_tensors_put_tensor(&request, &in[k]);
+    if (!mr_buf_ok(&request))
+        return mr_fail(e, MR_ETOOBIG, "the input is too large for one run");
+    int r = run_request(m, &request, arena, ret, e);
+    if (!r)
+        *ret_n = m->schema.n_out;
+    return r;
+}
+
+const struct mr_onnx_value *mr_onnx_inputs(const struct mr_onnx *m, size_t *ret_n) {
+    *ret_n = m->schema.n_in;
+    return m->schema.in;
+}
+
+const struct mr_onnx_value *mr_onnx_outputs(const struct mr_onnx *m, size_t *ret_n) {
+    *ret_n = m->schema.n_out;
+    return m->schema.out;
 }
 
 void mr_onnx_input_schema(const struct mr_onnx *m, struct mr_buf *out) {

@@ -4,6 +4,7 @@
 #define MR_ENGINE_ONNX_ONNX_H
 
 #include "engine/engine.h"
+#include "engine/onnx/tensors.h"
 
 struct mr_onnx;
 
@@ -13,6 +14,14 @@ void mr_onnx_free(struct mr_onnx *m); /* NULL is fine */
 uint64_t mr_onnx_memory(const struct mr_onnx *m);
 int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, struct mr_arena *arena,
                     struct mr_buf *out, struct mr_run *ret, struct mr_err *e);
+/* The same on plain tensors, for models whose inputs the server prepares itself (vision, text) and
+ * for tensor protocols. `in`: one for each input, in the model's order. The outputs, in the model's
+ * order, are in the arena; *ret_n of them. */
+int mr_onnx_run(struct mr_onnx *m, const struct mr_tensor *in, size_t n_in, struct mr_arena *arena,
+                struct mr_onnx_result **ret, size_t *ret_n, struct mr_err *e);
+/* What the model takes and gives; lives as long as it. */
+const struct mr_onnx_value *mr_onnx_inputs(const struct mr_onnx *m, size_t *ret_n);
+const struct mr_onnx_value *mr_onnx_outputs(const struct mr_onnx *m, size_t *ret_n);
 void mr_onnx_input_schema(const struct mr_onnx *m, struct mr_buf *out);
 
 /* Where libonnxruntime.so is: MILLRACE_ORT, else next to the program, else the setup cache. Returns
