@@ -4,15 +4,15 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "core/money/prices_priv.h"
+#include "io/folder.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { FILES_MAX = 64, LOOK_EVERY_NS = 1000000000 };
+enum { LOOK_EVERY_NS = 1000000000 };
 
 struct mr_price_book {
     pthread_rwlock_t lock; /* set */
@@ -24,67 +24,6 @@ struct mr_price_book {
     uint64_t seen; /* hash of the folder's names, times, sizes and inodes; under `looking` */
 };
 
-/* The folder's price files by name. */
-struct listing {
-    char *name[FILES_MAX];
-    size_t n;
-};
-
-static void listing_release(struct listing *l) {
-    for (size_t i = 0; i < l->n; i++)
-        mr_free(l->name[i]);
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_dir(const char *dir, struct listing *l, struct mr_err *e) {
-    DIR *d = opendir(dir);
-    if (!d)
-        return mr_fail_errno(e, dir);
-    int rc = 0;
-    for (struct dirent *at; rc == 0 && (at = readdir(d));) {
-        struct mr_str name = mr_str(at->d_name);
-        if (name.p[0] == '.' || !mr_str_ends(name, MR_LIT(".toml")))
-            continue;
-        if (l->n == FILES_MAX)
-            rc = mr_fail(e, MR_ETOOBIG, "%s holds more than %d price files", dir, FILES_MAX);
-        else if (!(l->name[l->n] = mr_strdup(at->d_name)))
-            rc = mr_fail(e, MR_ENOMEM, "out of memory");
-        else
-            l->n++;
-    }
-    closedir(d);
-    if (l->n)
-        qsort(l->name, l->n, sizeof *l->name, by_name);
-    return rc;
-}
-
-static int read_file(const char *dir, const char *name, struct mr_buf *out, struct mr_err *e) {
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return mr_fail(e, MR_EINVAL, "the path of %s is too long", name);
-    MR_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st))
-        return mr_fail_errno(e, path);
-    if (!S_ISREG(st.st_mode))
-        return mr_fail(e, MR_EINVAL, "%s is not a file", path);
-    for (;;) {
-        char *p = mr_buf_reserve(out, 65536);
-        ssize_t got = p ? read(fd, p, 65536) : 0;
-        if (!p)
-            return mr_fail(e, out->fail, "%s is too large", path);
-        if (got < 0)
-            return mr_fail_errno(e, path);
-        if (got == 0)
-            return 0;
-        out->n += (size_t)got;
-    }
-}
-
 static int load(const char *dir, struct mr_price_set **ret, struct mr_err *e) {
     struct mr_price_set *s = mr_price_set_new();
     if (!s)
@@ -95,12 +34,12 @@ static int load(const char *dir, struct mr_price_set **ret, struct mr_err *e) {
     size_t n_base = s->n_row;
     s->own = true;
     if (rc == 0 && dir) {
-        MR_CLEANUP(listing_release) struct listing l = {.n = 0};
-        rc = list_dir(dir, &l, e);
+        MR_CLEANUP(mr_folder_release) struct mr_folder l = {.n = 0};
+        rc = mr_folder_list(dir, ".toml", &l, e);
         for (size_t i = 0; rc == 0 && i < l.n; i++) {
             MR_CLEANUP(mr_buf_release) struct mr_buf b;
             mr_buf_init(&b, (4u << 20) + 65536);
-            rc = read_file(dir, l.name[i], &b, e);
+            rc = mr_folder_read(dir, l.name[i], &b, e);
             if (rc == 0)
                 rc = mr_price_set_add(s, l.name[i], mr_buf_view(&b), e);
         }
@@ -117,9 +56,9 @@ static int load(const char *dir, struct mr_price_set **ret, struct mr_err *e) {
 
 /* What the folder looks like from outside; 0 when it cannot be read. */
 static uint64_t fingerprint(const char *dir) {
-    MR_CLEANUP(listing_release) struct listing l = {.n = 0};
+    MR_CLEANUP(mr_folder_release) struct mr_folder l = {.n = 0};
     uint64_t h = 1;
-    if (list_dir(dir, &l, NULL))
+    if (mr_folder_list(dir, ".toml", &l, NULL))
         return 0;
     for (size_t i = 0; i < l.n; i++) {
         char path[4096];
