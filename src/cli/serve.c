@@ -4,6 +4,7 @@
 #include "api/families.h"
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/serve_ai.h"
 #include "cli/serve_money.h"
 #include "core/core.h"
 #include "core/events/events.h"
@@ -135,7 +136,9 @@ static int open_core(struct server *s, struct mr_err *e) {
         rc = mr_deployments_open(&pc, &core->deployments, e);
     if (!rc)
         rc = mr_access_log_open(&core->log, &core->access_log, e);
-    return rc ? rc : mr_serve_money_open(core, c, e);
+    if (!rc)
+        rc = mr_serve_money_open(core, c, e);
+    return rc ? rc : mr_serve_ai_open(core, c, e);
 }
 
 static int listen_all(struct server *s, struct mr_err *e) {
@@ -248,6 +251,7 @@ static void close_all(struct server *s) {
     if (core->http)
         mr_http_drain(core->http);
     mr_pool_free(core->pool);
+    mr_serve_ai_close(core);
     mr_serve_money_close(core); /* its last tasks answer requests */
     mr_http_free(core->http);
     mr_deployments_free(core->deployments);

@@ -11,12 +11,16 @@
 
 struct mr_access_log;
 struct mr_billing;
+struct mr_catalog;
 struct mr_events;
 struct mr_gateway;
+struct mr_jobs;
 struct mr_ledger;
 struct mr_plans;
 struct mr_price_book;
+struct mr_residency;
 struct mr_tasks;
+struct mr_text;
 struct mr_upstream;
 struct mr_usage;
 struct mr_zone;
@@ -53,6 +57,10 @@ struct mr_core {
     struct mr_gateway *gateway;
     struct mr_tasks *tasks;
     struct mr_billing *billing;
+    struct mr_catalog *catalog;
+    struct mr_residency *residency;
+    struct mr_text *text;
+    struct mr_jobs *jobs;
     struct mr_http_server *http; /* set before the first request */
 };
 

@@ -17,9 +17,9 @@ struct mr_text_config {
     struct mr_gateway *gateway;
     struct mr_ledger *ledger;
     struct mr_price_book *prices;
-    struct mr_pool *pool; /* loads wait here */
     const struct mr_log *log;
-    int64_t deadline_ms; /* one generation; 0 = 600,000 */
+    int64_t deadline_ms;       /* one local generation; 0 = 600,000 */
+    int64_t max_output_tokens; /* of providers, where the caller names none; 0 = 4096 */
 };
 /* Recovers charges that an earlier process left open. */
 int mr_text_open(const struct mr_text_config *c, struct mr_text **ret, struct mr_err *e);
@@ -47,8 +47,7 @@ struct mr_text_request {
     /* Members of the request that only providers understand, as JSON members without braces
      * ("\"tools\":[…],\"top_p\":0.9"); "" = none. Local models take `params`. */
     struct mr_str provider_members;
-    struct mr_llm_params params;
-    bool max_tokens_given;
+    struct mr_llm_params params; /* temperature NaN: not given */
     struct mr_str end_user;
     int (*on_delta)(void *arg, const struct mr_llm_delta *d); /* NULL: no streaming */
     /* Exactly once after mr_text_generate gave 0, after the commit, on any thread. Valid in the
@@ -56,9 +55,9 @@ struct mr_text_request {
     void (*done)(void *arg, const struct mr_text_result *r);
     void *arg;
 };
-/* Copies what it needs. May block on a cold model or account only when `may_block` (a pool
- * thread); else it moves itself to the pool. MR_ENOTFOUND, MR_ENOTLOADED, MR_EUNAVAIL, MR_ELIMIT
- * (budget), MR_EFIELD before anything was written. */
+/* Copies what it needs and does not block: a cold model or account is waited for on threads of its
+ * own. MR_ENOTFOUND (model), MR_EFIELD, MR_EUNAVAIL (no key: names the variable) at once; what is
+ * found later (MR_ENOTLOADED, MR_ELIMIT for the budget …) comes through done. */
 int mr_text_generate(struct mr_text *t, const struct mr_text_request *q, uint64_t *ret_ticket,
                      struct mr_err *e);
 void mr_text_cancel(struct mr_text *t, uint64_t ticket);

@@ -1,0 +1,251 @@
+/* Which model, at what price, with what budget; then the open charge, then the model. */
+#include "base/clock.h"
+#include "core/text/text_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WRAP_TOKENS 64 /* what a chat form may add to a conversation */
+
+/* --- where it runs ------------------------------------------------------------------------ */
+
+static bool has_key(const struct mr_provider *p) {
+    return !p->key_needed || (p->key && *p->key);
+}
+
+static const struct mr_provider *provider_named(struct mr_text *t, struct mr_str name) {
+    size_t n;
+    const struct mr_provider *p = mr_gateway_providers(t->c.gateway, &n);
+    for (size_t i = 0; i < n; i++)
+        if (mr_str_is(name, p[i].name))
+            return &p[i];
+    return NULL;
+}
+
+/* "provider/model" as the caller wrote it; false: the part before '/' names no provider. */
+static bool written_out(struct mr_text_run *u) {
+    const char *slash = u->q.model.n ? memchr(u->q.model.p, '/', u->q.model.n) : NULL;
+    if (!slash)
+        return false;
+    size_t n = (size_t)(slash - u->q.model.p);
+    u->provider = provider_named(u->t, mr_strn(u->q.model.p, n));
+    u->model = mr_strn(slash + 1, u->q.model.n - n - 1);
+    return u->provider && u->model.n;
+}
+
+/* A name that a provider with a key has a price for, or that is its default. */
+static bool by_price(struct mr_text_run *u) {
+    struct mr_text *t = u->t;
+    struct mr_price price;
+    size_t n;
+    const struct mr_provider *p = mr_gateway_providers(t->c.gateway, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (!has_key(&p[i]) || (!p[i].key_needed && !mr_str_is(u->q.model, p[i].model)))
+            continue;
+        if (mr_price_find(t->c.prices, mr_str(p[i].name), u->q.model, mr_now_us(), &u->arena,
+                          &price, NULL))
+            continue;
+        u->provider = &p[i];
+        u->model = u->q.model;
+        return true;
+    }
+    return false;
+}
+
+int mr_text_resolve(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_text *t = u->t;
+    struct mr_str provider, model;
+    struct mr_err why;
+    mr_price_book_refresh(t->c.prices);
+    if (u->q.model.n && written_out(u))
+        return mr_gateway_provider(t->c.gateway, mr_str(u->provider->name), &u->provider, e);
+    u->provider = NULL;
+    if (u->q.model.n && mr_catalog_remote(t->c.catalog, u->q.model, &provider, &model)) {
+        const struct mr_provider *p = provider_named(t, provider);
+        if (p && has_key(p)) {
+            u->provider = p;
+            u->model = model;
+            return 0;
+        }
+    }
+    int rc = mr_catalog_find(t->c.catalog, u->q.model, MR_KIND_LLM, &u->local, &why);
+    if (!rc) {
+        u->model = mr_str(u->local->id);
+        return 0;
+    }
+    if (u->q.model.n && by_price(u))
+        return 0;
+    if (e)
+        *e = why;
+    return rc;
+}
+
+/* --- what it may cost --------------------------------------------------------------------- */
+
+static int limit_tokens(struct mr_text_run *u) {
+    int64_t cap = u->local ? u->local->context_length : u->t->c.max_output_tokens;
+    if (u->provider && u->price.max_output && u->price.max_output < cap)
+        cap = u->price.max_output;
+    u->max_tokens = u->q.params.max_tokens;
+    if (u->local)
+        return 0; /* the worker knows its context */
+    if (u->max_tokens <= 0)
+        u->max_tokens = cap;
+    else if (u->price.max_output && u->max_tokens > u->price.max_output)
+        u->max_tokens = u->price.max_output;
+    return 0;
+}
+
+/* The most that it can cost: a token has at least one byte. */
+static int most(const struct mr_text_run *u, int64_t *ret, struct mr_err *e) {
+    int64_t plain, written;
+    size_t bytes =
+        u->q.prompt.n + u->q.messages_json.n + u->q.tools_json.n + u->q.provider_members.n;
+    int64_t out = u->max_tokens > 0 ? u->max_tokens : u->local ? u->local->context_length : 0;
+    struct mr_usage_tokens k = {.input = (int64_t)bytes + WRAP_TOKENS, .output = out};
+    int rc = mr_price_cost(&u->price, MR_TIER_STANDARD, &k, &plain, e);
+    k.cache_write = k.input;
+    if (!rc)
+        rc = mr_price_cost(&u->price, MR_TIER_STANDARD, &k, &written, e);
+    if (!rc)
+        *ret = plain > written ? plain : written;
+    return rc;
+}
+
+static struct mr_reserve reserve_of(const struct mr_text_run *u) {
+    return (struct mr_reserve){.who = &u->q.who,
+                               .family = u->q.family,
+                               .provider = mr_str(u->local ? "local" : u->provider->name),
+                               .model = u->model,
+                               .end_user = u->end_user,
+                               .reserved_nano = u->hold.reserved_nano,
+                               .price_version = u->price.version};
+}
+
+static int admit(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_text *t = u->t;
+    int64_t need;
+    int rc = mr_price_find(t->c.prices, mr_str(u->local ? "local" : u->provider->name), u->model,
+                           mr_now_us(), &u->arena, &u->price, e);
+    if (rc == MR_ENOTFOUND && e)
+        snprintf(e->field, sizeof e->field, "model");
+    if (rc || (rc = limit_tokens(u)) || (rc = most(u, &need, e)))
+        return rc;
+    struct mr_reserve r = reserve_of(u);
+    r.reserved_nano = need;
+    return mr_hold_take(t->c.ledger, &r, &u->hold, e);
+}
+
+/* --- the model ---------------------------------------------------------------------------- */
+
+static bool is_gone(struct mr_text_run *u) {
+    pthread_mutex_lock(&u->t->mu);
+    bool gone = u->cancelled || u->stopped;
+    pthread_mutex_unlock(&u->t->mu);
+    return gone;
+}
+
+static int on_llm_delta(void *arg, const struct mr_llm_delta *d) {
+    struct mr_text_run *u = arg;
+    if (!u->first_ns)
+        u->first_ns = mr_mono_ns() - u->began_ns;
+    return u->q.on_delta ? u->q.on_delta(u->q.arg, d) : 0;
+}
+
+static int on_chat_delta(void *arg, struct mr_str text) {
+    struct mr_text_run *u = arg;
+    return is_gone(u) ? 1 : on_llm_delta(u, &(struct mr_llm_delta){.text = text});
+}
+
+static struct mr_str one_message(struct mr_text_run *u) {
+    struct mr_buf b;
+    mr_buf_init(&b, 64 << 20);
+    mr_buf_cstr(&b, "[{\"role\":\"user\",\"content\":");
+    mr_buf_json(&b, u->q.prompt);
+    mr_buf_cstr(&b, "}]");
+    struct mr_str s = mr_buf_ok(&b) ? mr_arena_keep(&u->arena, mr_buf_view(&b)) : mr_strn(NULL, 0);
+    mr_buf_release(&b);
+    return s;
+}
+
+static int run_local(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_text *t = u->t;
+    struct mr_llm_request q = {.tools_json = u->q.tools_json,
+                               .params = u->q.params,
+                               .deadline_ns = mr_mono_ns() + t->c.deadline_ms * 1000000,
+                               .on_delta = u->q.on_delta ? on_llm_delta : NULL,
+                               .done = mr_text_llm_done,
+                               .arg = u};
+    if (isnan(q.params.temperature)) {
+        struct mr_llm_params standard;
+        mr_llm_params_default(&standard);
+        q.params.temperature = standard.temperature;
+    }
+    if (u->q.messages_json.p)
+        q.messages_json = u->q.messages_json;
+    else if (u->q.raw)
+        q.prompt = u->q.prompt;
+    else if (!(q.messages_json = one_message(u)).p)
+        return mr_fail(e, MR_ETOOBIG, "the request does not fit into memory");
+    /* Under the lock, so that a cancellation finds either the flag or the ticket. */
+    pthread_mutex_lock(&t->mu);
+    int rc = u->stopped     ? mr_fail(e, MR_EUNAVAIL, "the llm service was stopped")
+             : u->cancelled ? mr_fail(e, MR_ECANCELLED, "the client is gone")
+                            : 0;
+    if (!rc)
+        rc = mr_llm_generate(u->use.handle, &q, &u->llm_ticket, e);
+    u->running = !rc;
+    pthread_mutex_unlock(&t->mu);
+    return rc;
+}
+
+static int run_remote(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_chat_request q = {.provider = u->provider,
+                                .body = {.model = u->model,
+                                         .prompt = u->q.prompt,
+                                         .messages_json = u->q.messages_json,
+                                         .max_tokens = u->max_tokens,
+                                         .temperature = u->q.params.temperature,
+                                         .stream = u->q.on_delta != NULL},
+                                .on_delta = u->q.on_delta ? on_chat_delta : NULL,
+                                .done = mr_text_chat_done,
+                                .arg = u};
+    return mr_gateway_chat(u->t->c.gateway, &q, e);
+}
+
+static int open_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct mr_text_run *u = arg;
+    int rc = 0;
+    if (u->q.end_user.n)
+        rc = mr_end_user_in(u->t->c.ledger, tx, u->q.who.account, u->q.end_user, &u->end_user, e);
+    struct mr_reserve r = reserve_of(u);
+    return rc ? rc : mr_charge_open_in(u->t->c.ledger, tx, &u->hold, &r, e);
+}
+
+static void opened(void *arg, int rc, const struct mr_err *err) {
+    struct mr_text_run *u = arg;
+    struct mr_err e;
+    if (rc) {
+        mr_text_refuse(u, rc, err);
+        return;
+    }
+    rc = u->local ? run_local(u, &e) : run_remote(u, &e);
+    if (rc)
+        mr_text_fail(u, rc, &e);
+}
+
+int mr_text_begin(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_text *t = u->t;
+    int rc = 0;
+    if (u->q.end_user.n > 256)
+        return mr_fail_field(e, MR_EFIELD, "user", "user is longer than 256 bytes");
+    if (u->local)
+        rc = mr_use_begin(t->c.residency, u->model, MR_KIND_LLM, &u->use, e);
+    if (!rc)
+        rc = admit(u, e);
+    if (!rc && (rc = mr_db_write_bare(t->c.db, open_in, u, opened)))
+        mr_fail(e, rc, "the database's write queue is full: try again");
+    if (rc)
+        mr_hold_end(t->c.ledger, &u->hold, 0);
+    return rc;
+}
