@@ -121,6 +121,18 @@ static int analyzer(struct mr_convert *c, const struct mr_pk *obj, uint32_t in,
     return 0;
 }
 
+/* What the dictionary of one Python process cannot hold, a written file can. */
+static int each_term_once(struct mr_convert *c, const struct mr_str *term, uint32_t n,
+                          struct mr_err *e) {
+    struct mr_str *sorted = mr_arena_array(c->arena, n, sizeof *sorted);
+    if (!sorted)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    memcpy(sorted, term, n * sizeof *sorted);
+    if (unique(sorted, n) != n)
+        return mr_fail(e, MR_EREFUSED, "vocabulary_ gives a term two columns");
+    return 0;
+}
+
 /* vocabulary_: a dict from term to column, each column once. */
 static int vocabulary(struct mr_convert *c, const struct mr_pk *obj, struct mr_str **ret,
                       uint32_t *ret_n, struct mr_err *e) {
@@ -145,6 +157,9 @@ static int vocabulary(struct mr_convert *c, const struct mr_pk *obj, struct mr_s
             return mr_fail(e, MR_EREFUSED, "vocabulary_ does not number its terms 0 to %zu", n - 1);
         s[col] = term.p ? term : MR_LIT("");
     }
+    int rc = each_term_once(c, s, (uint32_t)n, e);
+    if (rc)
+        return rc;
     *ret = s;
     *ret_n = (uint32_t)n;
     return 0;

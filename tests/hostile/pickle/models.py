@@ -161,10 +161,11 @@ def composed(add):
     add("vectorizer_callable_tokenizer.pkl", "model", "", file(pipeline(
         obj("sklearn.feature_extraction.text.CountVectorizer", tokenizer=glob("os.system"), vocabulary_=dct(a=num(0)),
             ngram_range=tup(num(1), num(1)), input=s("content"), lowercase=boolean(True)), logistic())))
-    for name, index in (("negative", -1), ("2_40", 1 << 40), ("text", "x")):
-        value = num(index) if isinstance(index, int) else s(index)
-        add(f"vectorizer_index_{name}.pkl", "model", "", file(pipeline(
-            obj("sklearn.feature_extraction.text.CountVectorizer", vocabulary_=dct(a=num(0), b=value),
+    for name, why, terms in (("index_negative", "", dct(a=num(0), b=num(-1))), ("index_2_40", "", dct(a=num(0), b=num(1 << 40))),
+                             ("index_text", "", dct(a=num(0), b=s("x"))),
+                             ("term_twice", "two columns", b"}(" + s("a") + num(0) + s("a") + num(1) + b"u")):
+        add(f"vectorizer_{name}.pkl", "model", why, file(pipeline(
+            obj("sklearn.feature_extraction.text.CountVectorizer", vocabulary_=terms,
                 ngram_range=tup(num(1), num(1)), input=s("content"), analyzer=s("word"), lowercase=boolean(True),
                 token_pattern=s(r"(?u)\b\w\w+\b"), encoding=s("utf-8"), decode_error=s("strict"), binary=boolean(False),
                 stop_words=NONE, strip_accents=NONE, preprocessor=NONE, tokenizer=NONE), logistic())))
