@@ -1,6 +1,8 @@
-/* millrace models: list, show, rm, rollback. */
+/* millrace models: what is deployed (list, show, rm, rollback), and the catalogue
+ * (models_local.h). */
 #include "base/codec.h"
 #include "cli/client.h"
+#include "cli/models_local.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 
@@ -15,10 +17,11 @@ static const struct mr_opt opts[] = {
 };
 const struct mr_spec mr_models_spec = {
     .verb = "models",
-    .usage = "list | show ID|NAME | rm ID|NAME | rollback ID|NAME VERSION [options]",
+    .usage = "list | show ID|NAME | rm ID|NAME | rollback ID|NAME VERSION | catalog | pull [NAME…]",
     .about = "Deployed models: all of them, one with its versions, delete one, or make another\n"
-             "version of one the current one.",
-    .subs = "list show rm rollback",
+             "version of one the current one. catalog lists the models that come with millrace\n"
+             "and their licences; pull installs some of them (without a name: the default set).",
+    .subs = "list show rm rollback catalog pull",
     .opts = opts,
     .net = true,
 };
@@ -236,11 +239,16 @@ int mr_cli_models(int argc, char **argv) {
     if (mr_args_parse(&a, &mr_models_spec, argc, argv, &status))
         return status;
     if (!a.n_pos)
-        return mr_args_wrong(&a, "list, show, rm or rollback?");
+        return mr_args_wrong(&a, "list, show, rm, rollback, catalog or pull?");
+    if (!strcmp(a.pos[0], "pull"))
+        return mr_models_pull(&a);
+    if (!strcmp(a.pos[0], "catalog") && a.n_pos == 1)
+        return mr_models_catalog(&a);
     while (i < 4 && strcmp(a.pos[0], subs[i].name))
         i++;
     if (i == 4)
-        return mr_args_wrong(&a, "'%.40s' is none of list, show, rm, rollback", a.pos[0]);
+        return mr_args_wrong(&a, "'%.40s' is none of list, show, rm, rollback, catalog, pull",
+                             a.pos[0]);
     if (a.n_pos != subs[i].n_pos)
         return mr_args_wrong(&a, "%s takes %d argument%s", subs[i].name, subs[i].n_pos - 1,
                              subs[i].n_pos == 2 ? "" : "s");
