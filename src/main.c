@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "engine/intake.h"
 #include "engine/onnx/onnx.h"
+#include "engine/vision/image.h"
 
 #include <string.h>
 
@@ -10,5 +11,7 @@ int main(int argc, char **argv) {
         return mr_intake_child_main();
     if (argc > 1 && !strcmp(argv[1], "__onnx-worker"))
         return mr_onnx_worker_main();
+    if (argc > 1 && !strcmp(argv[1], "__image-worker"))
+        return mr_image_worker_main();
     return mr_cli_main(argc, argv);
 }

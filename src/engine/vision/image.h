@@ -1,6 +1,7 @@
 /* Images: sniffed by their first bytes, size-checked from the header, decoded in a sandboxed child
- * (__image-worker), handed over as RGB pixels. JPEG (also CMYK), PNG (also 16-bit, palette, alpha
- * over white), WebP, GIF (first frame); EXIF orientation is applied. Thread-safe; blocks. */
+ * (__image-worker), handed over as RGB pixels. JPEG (also CMYK and YCCK), PNG (also 16-bit,
+ * palette, alpha over white), WebP and GIF (first frame); EXIF orientation is applied. Thread-safe;
+ * decoding blocks. The decoders (libturbojpeg, libpng, libwebp) are loaded by the child only. */
 #ifndef MR_ENGINE_VISION_IMAGE_H
 #define MR_ENGINE_VISION_IMAGE_H
 
@@ -29,13 +30,27 @@ struct mr_image_head {
     uint32_t width, height;
 };
 int mr_image_sniff(struct mr_str bytes, struct mr_image_head *ret, struct mr_err *e);
-/* MR_EINVAL: damaged (what the decoder says); MR_ETOOBIG; MR_ETIMEOUT. */
-int mr_image_decode(struct mr_str bytes, struct mr_image *ret, struct mr_err *e);
+
+/* The decoding children of a server: one reads one image; a spare is kept started and sandboxed
+ * ahead of its image. Without a crew each image waits for the start of its child (about 10 ms). */
+struct mr_image_crew;
+/* self_exe: this program, NULL = /proc/self/exe. Starts nothing. */
+int mr_image_crew_new(const char *self_exe, struct mr_image_crew **ret, struct mr_err *e);
+/* Kills every child; decodes end with MR_EUNAVAIL, as later ones do. */
+void mr_image_crew_stop(struct mr_image_crew *c);
+void mr_image_crew_free(struct mr_image_crew *c); /* when no decode uses it; takes NULL */
+
+/* crew may be NULL. MR_EINVAL: no image, or damaged (what the decoder says); MR_ETOOBIG;
+ * MR_ETIMEOUT; MR_EUNSUPPORTED: a kind of JPEG that is not read (12 bits, lossless); MR_EUNAVAIL:
+ * a decoder's library is not installed. */
+int mr_image_decode(struct mr_image_crew *crew, struct mr_str bytes, struct mr_image *ret,
+                    struct mr_err *e);
 void mr_image_release(struct mr_image *im);
-/* Bilinear with area averaging when shrinking (antialiased); `out`: w * h * 3. The source rectangle
- * is in pixels of `im` and must lie inside. */
-void mr_image_resize(const struct mr_image *im, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
-                     uint32_t out_w, uint32_t out_h, uint8_t *out);
+/* Bilinear with area averaging when shrinking (a triangle filter of the scale's width:
+ * antialiased). `out`: out_w * out_h * 3. The source rectangle is in pixels of `im`, not empty, and
+ * must lie inside (MR_EINVAL). MR_ENOMEM. */
+int mr_image_resize(const struct mr_image *im, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
+                    uint32_t out_w, uint32_t out_h, uint8_t *out, struct mr_err *e);
 int mr_image_worker_main(void); /* argv[1] == "__image-worker" */
 
 #endif
