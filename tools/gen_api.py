@@ -76,6 +76,8 @@ def operation_fields(doc, path_item, op, symbol):
                                ("multipart/form-data", "form", "multipart")):
         if media in content:
             body = body or kind
+            if body == "raw":  # the handler reads it
+                continue
             schema = resolve(doc, content[media]["schema"])
             need = set(schema.get("required", []))
             strict = schema.get("additionalProperties") is False

@@ -17,7 +17,8 @@
 #include <yyjson.h>
 
 enum mr_auth_need { MR_AUTH_NONE, MR_AUTH_OPTIONAL, MR_AUTH_REQUIRED };
-enum mr_body_kind { MR_BODY_NONE, MR_BODY_JSON, MR_BODY_MULTIPART };
+/* RAW: buffered up to the cap, read by the handler. */
+enum mr_body_kind { MR_BODY_NONE, MR_BODY_JSON, MR_BODY_MULTIPART, MR_BODY_RAW };
 enum mr_field_in { MR_IN_QUERY, MR_IN_HEADER, MR_IN_BODY, MR_IN_FORM };
 enum mr_field_type {
     MR_T_STR = 1,

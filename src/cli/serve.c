@@ -8,6 +8,7 @@
 #include "cli/serve_money.h"
 #include "core/core.h"
 #include "core/events/events.h"
+#include "core/usage/infer_stats.h"
 #include "core/usage/usage.h"
 
 #include <errno.h>
@@ -123,6 +124,8 @@ static int open_core(struct server *s, struct mr_err *e) {
         rc = mr_accounts_open(&ac, &core->accounts, e);
     if (!rc)
         rc = mr_usage_open(&uc, &core->usage, e);
+    if (!rc)
+        rc = mr_infer_stats_new(&core->infer_stats, e);
     if (!rc)
         rc = mr_events_open(&ec, &core->events, e);
     struct mr_deployments_config pc = {.db = core->db,
@@ -256,6 +259,7 @@ static void close_all(struct server *s) {
     mr_http_free(core->http);
     mr_deployments_free(core->deployments);
     mr_usage_free(core->usage);
+    mr_infer_stats_free(core->infer_stats);
     mr_events_free(core->events);
     mr_access_log_close(core->access_log);
     mr_accounts_free(core->accounts);

@@ -15,6 +15,7 @@ struct mr_catalog;
 struct mr_events;
 struct mr_gateway;
 struct mr_jobs;
+struct mr_infer_stats;
 struct mr_ledger;
 struct mr_plans;
 struct mr_price_book;
@@ -47,6 +48,7 @@ struct mr_core {
     struct mr_accounts *accounts;
     struct mr_deployments *deployments;
     struct mr_usage *usage;
+    struct mr_infer_stats *infer_stats;
     struct mr_events *events;
     struct mr_access_log *access_log;
     struct mr_zone *zone; /* the operator's */

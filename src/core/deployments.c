@@ -159,6 +159,44 @@ int mr_deployments_get(struct mr_deployments *d, struct mr_id account, struct mr
     return rc;
 }
 
+static int select_named(struct mr_tx *tx, struct read_ctx *r, const char *sql, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx, sql, &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, r->account);
+    mr_db_bind_str(s, 2, r->like);
+    rc = mr_db_step(s, e);
+    if (rc <= 0)
+        return rc ? rc : mr_fail(e, MR_ENOTFOUND, "no such deployment");
+    rc = mr_dep_row(s, r->arena, &r->one, e);
+    mr_db_done(s);
+    return rc;
+}
+
+static int read_named(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    /* Given names are unique and have an index of their own; the rest is a walk. */
+    int rc = select_named(tx, arg,
+                          MR_DEP_SELECT "WHERE d.account_id = ?1 AND d.name = ?2 AND d.named = 1 "
+                                        "AND d.deleted_at = 0",
+                          e);
+    if (rc != MR_ENOTFOUND)
+        return rc;
+    return select_named(tx, arg,
+                        MR_DEP_SELECT "WHERE d.account_id = ?1 AND d.name = ?2 AND d.deleted_at = "
+                                      "0 ORDER BY d.created_at DESC, d.id DESC LIMIT 1",
+                        e);
+}
+
+int mr_deployments_find(struct mr_deployments *d, struct mr_id account, struct mr_str name,
+                        struct mr_arena *arena, struct mr_deployment *ret, struct mr_err *e) {
+    struct read_ctx r = {.account = account, .like = name, .arena = arena};
+    int rc = mr_db_read(d->c.db, read_named, &r, e);
+    if (!rc)
+        *ret = r.one;
+    return rc;
+}
+
 #define LIST_WHERE                                                                                 \
     "WHERE d.account_id = ?1 AND (CASE WHEN ?2 = 'deleted' THEN d.deleted_at > 0 ELSE "            \
     "d.deleted_at = 0 AND (?2 IS NULL OR d.status = ?2) END) AND (?3 IS NULL OR d.framework = "    \

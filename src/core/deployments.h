@@ -78,6 +78,9 @@ int mr_deployments_list(struct mr_deployments *d, struct mr_id account,
 int64_t mr_deployments_count(struct mr_deployments *d, struct mr_id account);
 int mr_deployments_get(struct mr_deployments *d, struct mr_id account, struct mr_id id,
                        struct mr_arena *arena, struct mr_deployment *ret, struct mr_err *e);
+/* By the name that the user gave; where none has it, the newest that is called so. */
+int mr_deployments_find(struct mr_deployments *d, struct mr_id account, struct mr_str name,
+                        struct mr_arena *arena, struct mr_deployment *ret, struct mr_err *e);
 
 struct mr_dep_change {
     struct mr_str name;                                         /* p == NULL: keep */
@@ -110,11 +113,18 @@ struct mr_dep_use {
     struct mr_id account;
     bool cold; /* this call had to load it; not: it found another deployment's copy in memory */
 };
-/* Finds what serves `id` for the account. MR_ENOTFOUND, MR_ECONFLICT (not active). When the model
+/* Finds what serves `id` for the account. MR_ENOTFOUND, MR_ECONFLICT (not active), MR_ENOTLOADED
+ * (mr_dep_unload). When the model
  * is not in memory: with may_load false answers MR_EUNAVAIL without blocking (call again from a
  * pool thread), else loads it. */
 int mr_dep_acquire(struct mr_deployments *d, struct mr_id account, struct mr_id id, bool may_load,
                    struct mr_dep_use *ret, struct mr_err *e);
+/* Takes it out of memory, and requests for it are MR_ENOTLOADED, until mr_dep_load, a new version,
+ * a rollback that loads, or a restart. Requests under way finish. */
+int mr_dep_unload(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                  struct mr_err *e);
+int mr_dep_load(struct mr_deployments *d, struct mr_id account, struct mr_id id, struct mr_err *e);
+bool mr_dep_unloaded(struct mr_deployments *d, struct mr_id account, struct mr_id id);
 /* Has the processor fetch what mr_dep_acquire will read of this id, which is not in its caches when
  * thousands of deployments take turns: first where to find it, then, some hundred nanoseconds
  * later, the entry itself. Never blocks; any id will do. */

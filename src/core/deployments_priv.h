@@ -35,6 +35,7 @@ struct mr_dep {
     struct mr_loaded *loaded;  /* a hold on now.program; NULL: not in memory */
     struct mr_dep *preload;    /* next one that start-up loads */
     pthread_mutex_t load_lock; /* one loader at a time */
+    bool unloaded;             /* by its owner: without an instance it stays so until mr_dep_load */
 };
 _Static_assert(offsetof(struct mr_dep, lock) == 64 && sizeof(pthread_mutex_t) <= 40 &&
                    offsetof(struct mr_dep, now.program.kind) <= 128,

@@ -138,7 +138,7 @@ static int load_now(struct mr_deployments *d, struct mr_dep *dep, bool *ret_load
     struct mr_loaded *old = fresh;
     pthread_mutex_lock(&dep->lock);
     /* What changed meanwhile brings its own instance, or the next request loads it. */
-    if (dep->now.seq == s.seq && dep->now.serving) {
+    if (dep->now.seq == s.seq && dep->now.serving && !dep->unloaded) {
         dep->now.program.blob = s.program.blob; /* another one when it was built again */
         old = swap(dep, fresh);
     }
@@ -168,12 +168,62 @@ int mr_registry_reload(struct mr_deployments *d, struct mr_dep *dep, struct mr_e
     int rc = 0;
     pthread_mutex_lock(&dep->load_lock);
     pthread_mutex_lock(&dep->lock);
-    bool want = dep->now.serving && (dep->instance || dep->now.config.min_instances > 0);
+    bool want = dep->now.serving &&
+                (dep->instance || (dep->now.config.min_instances > 0 && !dep->unloaded));
     pthread_mutex_unlock(&dep->lock);
     if (want)
         rc = load_now(d, dep, NULL, e);
     pthread_mutex_unlock(&dep->load_lock);
     return rc;
+}
+
+/* Null when the account has no such deployment. */
+static struct mr_dep *own(struct mr_deployments *d, struct mr_id account, struct mr_id id) {
+    struct mr_dep *dep = mr_registry_find(d, id);
+    return dep && mr_id_eq(dep->account, account) ? dep : NULL;
+}
+
+int mr_dep_load(struct mr_deployments *d, struct mr_id account, struct mr_id id, struct mr_err *e) {
+    struct mr_dep_use use;
+    struct mr_dep *dep = own(d, account, id);
+    if (dep) {
+        pthread_mutex_lock(&dep->lock);
+        dep->unloaded = false;
+        pthread_mutex_unlock(&dep->lock);
+    }
+    int rc = mr_dep_acquire(d, account, id, true, &use, e);
+    if (!rc)
+        mr_instance_unref(use.instance);
+    return rc;
+}
+
+int mr_dep_unload(struct mr_deployments *d, struct mr_id account, struct mr_id id,
+                  struct mr_err *e) {
+    struct mr_dep *dep = own(d, account, id);
+    struct mr_loaded *old = NULL;
+    int rc = dep ? 0 : MR_ENOTFOUND;
+    if (dep) {
+        pthread_mutex_lock(&dep->lock);
+        if (dep->now.deleted)
+            rc = MR_ENOTFOUND;
+        else {
+            dep->unloaded = true;
+            old = swap(dep, NULL);
+        }
+        pthread_mutex_unlock(&dep->lock);
+    }
+    mr_programs_drop(&d->programs, old);
+    return rc ? mr_fail(e, rc, "no such deployment") : 0;
+}
+
+bool mr_dep_unloaded(struct mr_deployments *d, struct mr_id account, struct mr_id id) {
+    struct mr_dep *dep = own(d, account, id);
+    if (!dep)
+        return false;
+    pthread_mutex_lock(&dep->lock);
+    bool unloaded = dep->unloaded && !dep->instance;
+    pthread_mutex_unlock(&dep->lock);
+    return unloaded;
 }
 
 #define CATCH_UP_MS 2000
@@ -186,7 +236,7 @@ static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, 
     else if (!dep->now.serving)
         rc = MR_ECONFLICT;
     else if (!dep->instance)
-        rc = MR_EUNAVAIL;
+        rc = dep->unloaded ? MR_ENOTLOADED : MR_EUNAVAIL;
     else {
         u->instance = mr_instance_ref(dep->instance);
         u->version = dep->now.program.version;
@@ -198,6 +248,8 @@ static int take(struct mr_dep *dep, struct mr_id account, struct mr_dep_use *u, 
         return mr_fail(e, rc, "no such deployment");
     if (rc == MR_ECONFLICT)
         return mr_fail(e, rc, "the deployment is not active: no version of it has been built");
+    if (rc == MR_ENOTLOADED)
+        return mr_fail(e, rc, "the deployment was unloaded: load it again to use it");
     return rc;
 }
 

@@ -78,6 +78,9 @@ void mr_native_release(struct mr_instance *i);
 int mr_native_predict(struct mr_instance *i, yyjson_val *data, bool want_features,
                       struct mr_arena *arena, struct mr_buf *out, struct mr_run *ret,
                       struct mr_err *e);
+/* Runs the rows in blocks, so that a time limit can end big batches. Results are in the arena. */
+int mr_native_blocks(const struct mr_instance *i, const struct mr_input *in, struct mr_arena *arena,
+                     struct mr_result **ret, size_t *ret_n, struct mr_err *e);
 void mr_native_input_schema(const struct mr_instance *i, struct mr_buf *out);
 
 #endif

@@ -44,10 +44,40 @@ static int add_features(const struct mr_instance *i, const struct mr_input *in,
     return 0;
 }
 
+int mr_native_blocks(const struct mr_instance *i, const struct mr_input *in, struct mr_arena *arena,
+                     struct mr_result **ret, size_t *ret_n, struct mr_err *e) {
+    const struct mr_model_info *info = i->shape.info;
+    double per_row = info->est_row_ns > 1 ? info->est_row_ns : 1;
+    size_t block = in->rows, width = info->n_features;
+    int64_t deadline = 0;
+    if (i->timeout_ms && (double)in->rows * per_row > QUICK_NS) {
+        block = (size_t)(BLOCK_NS / per_row) / BLOCK_ROWS * BLOCK_ROWS;
+        block = block < BLOCK_ROWS ? BLOCK_ROWS : block;
+        deadline = mr_mono_ns() + i->timeout_ms * 1000000;
+    }
+    size_t n_blocks = (in->rows + block - 1) / block;
+    struct mr_result *result = mr_arena_array(arena, n_blocks, sizeof *result);
+    if (!result)
+        return mr_fail(e, MR_ETOOBIG, "the batch is too large for the memory of one request");
+    for (size_t b = 0; b < n_blocks; b++) {
+        size_t from = b * block, rows = in->rows - from < block ? in->rows - from : block;
+        int r =
+            mr_model_run(i->model, in->dense ? in->dense + from * width : NULL,
+                         in->cells ? in->cells + from * width : NULL, rows, arena, &result[b], e);
+        if (r)
+            return r;
+        if (deadline && mr_mono_ns() > deadline)
+            return mr_fail(e, MR_ETIMEOUT, "the prediction took longer than %lld ms",
+                           (long long)i->timeout_ms);
+    }
+    *ret = result;
+    *ret_n = n_blocks;
+    return 0;
+}
+
 int mr_native_predict(struct mr_instance *i, yyjson_val *data, bool want_features,
                       struct mr_arena *arena, struct mr_buf *out, struct mr_run *ret,
                       struct mr_err *e) {
-    const struct mr_model_info *info = i->shape.info;
     struct mr_input in;
     int r = mr_input_read(&i->shape, data, arena, &in, e);
     if (r)
@@ -56,29 +86,11 @@ int mr_native_predict(struct mr_instance *i, yyjson_val *data, bool want_feature
     if (want_features && (r = add_features(i, &in, arena, &run, e)))
         return r;
 
-    /* Big batches run in blocks, so that a time limit can end them. */
-    double per_row = info->est_row_ns > 1 ? info->est_row_ns : 1;
-    size_t block = in.rows;
-    int64_t deadline = 0;
-    if (i->timeout_ms && (double)in.rows * per_row > QUICK_NS) {
-        block = (size_t)(BLOCK_NS / per_row) / BLOCK_ROWS * BLOCK_ROWS;
-        block = block < BLOCK_ROWS ? BLOCK_ROWS : block;
-        deadline = mr_mono_ns() + i->timeout_ms * 1000000;
-    }
-    size_t n_blocks = (in.rows + block - 1) / block, width = info->n_features;
-    struct mr_result one, *result = &one;
-    if (n_blocks > 1 && !(result = mr_arena_array(arena, n_blocks, sizeof *result)))
-        return mr_fail(e, MR_ETOOBIG, "the batch is too large for the memory of one request");
-    for (size_t b = 0; b < n_blocks; b++) {
-        size_t from = b * block, rows = in.rows - from < block ? in.rows - from : block;
-        r = mr_model_run(i->model, in.dense ? in.dense + from * width : NULL,
-                         in.cells ? in.cells + from * width : NULL, rows, arena, &result[b], e);
-        if (r)
-            return r;
-        if (deadline && mr_mono_ns() > deadline)
-            return mr_fail(e, MR_ETIMEOUT, "the prediction took longer than %lld ms",
-                           (long long)i->timeout_ms);
-    }
+    struct mr_result *result;
+    size_t n_blocks;
+    r = mr_native_blocks(i, &in, arena, &result, &n_blocks, e);
+    if (r)
+        return r;
     size_t start = out->n;
     r = mr_output_write(&i->output, result, n_blocks, in.batch, out, e);
     if (r) {

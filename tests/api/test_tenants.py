@@ -72,7 +72,7 @@ def tenant(server, spec, iris_file):
     charge = mine.get(f"/api/task/{task}").json()["charge_id"]
     ids = {"task_id": task, "charge_id": charge, "report_type": "daily", "userId": mine.user_id,
            "deployment_id": dep, "webhook_id": hook, "delivery_id": delivery, "key_id": key,
-           "user_id": mine.user_id, "asset": "docs.js"}
+           "user_id": mine.user_id, "asset": "docs.js", "model_name": dep, "model_version": "1"}
     return {"ids": ids, "mine": mine, "other": other, "anonymous": anonymous,
             "revoked": anonymous.as_(revoked["key"]), "read_only": anonymous.as_(read_only["key"])}
 

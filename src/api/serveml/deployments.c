@@ -1,5 +1,6 @@
 /* Deploy, list, get, update, delete, versions, rollback. */
 #include "api/form.h"
+#include "api/prediction.h"
 #include "api/serveml/gen_serveml.h"
 #include "api/serveml/serveml.h"
 #include "core/usage/usage.h"
@@ -8,14 +9,6 @@ int mr_serveml_deployment_id(struct mr_call *c, struct mr_id *ret, struct mr_err
     if (mr_id_parse_prefixed(MR_DEP_PREFIX, mr_req_param(c->req, "deployment_id"), ret))
         return 0;
     return mr_fail(e, MR_ENOTFOUND, "no such deployment");
-}
-
-void mr_serveml_endpoint_url(struct mr_call *c, struct mr_buf *b, struct mr_id id) {
-    struct mr_str base = mr_call_base_url(c);
-    char hex[MR_ID_HEX];
-    mr_id_hex(id, hex);
-    mr_json_key(b, "endpoint_url");
-    mr_buf_fmt(b, "\"%.*s/api/v1/predict/" MR_DEP_PREFIX "%s\"", (int)base.n, base.p, hex);
 }
 
 static void configuration(struct mr_buf *b, const struct mr_dep_config *g) {
@@ -81,7 +74,7 @@ int mr_serveml_deploy(struct mr_call *c, struct mr_err *e) {
     head_members(&b, &d);
     version_name(&b, "version", d.version);
     mr_json_time(&b, "created_at", d.created_us);
-    mr_serveml_endpoint_url(c, &b, d.id);
+    mr_prediction_url(c, &b, d.id);
     mr_json_raw(&b, "model_metadata", d.metadata);
     mr_buf_char(&b, '}');
     return mr_call_json(c, 200, &b, e);
@@ -111,7 +104,7 @@ int mr_serveml_deployments_list(struct mr_call *c, struct mr_err *e) {
         version_name(&b, "version", v[i].version);
         mr_json_time(&b, "created_at", v[i].created_us);
         mr_json_time(&b, "updated_at", v[i].updated_us);
-        mr_serveml_endpoint_url(c, &b, v[i].id);
+        mr_prediction_url(c, &b, v[i].id);
         mr_json_raw(&b, "model_metadata", v[i].metadata);
         mr_buf_char(&b, '}');
     }
@@ -138,7 +131,7 @@ int mr_serveml_deployments_get(struct mr_call *c, struct mr_err *e) {
     version_name(&b, "version", d.version);
     mr_json_time(&b, "created_at", d.created_us);
     mr_json_time(&b, "updated_at", d.updated_us);
-    mr_serveml_endpoint_url(c, &b, d.id);
+    mr_prediction_url(c, &b, d.id);
     if (d.error.n)
         mr_json_str(&b, "error", d.error);
     mr_json_raw(&b, "model_metadata", d.metadata);

@@ -15,6 +15,7 @@ static const struct wire by_code[] = {
     {MR_EREFUSED, 400, "DEPLOYMENT_FAILED"}, {MR_EUNSUPPORTED, 400, "DEPLOYMENT_FAILED"},
     {MR_EPREDICT, 500, "PREDICTION_ERROR"},  {MR_ETIMEOUT, 500, "PREDICTION_ERROR"},
     {MR_ENOSPC, 507, "SERVICE_ERROR"},       {MR_EUNAVAIL, 503, "SERVICE_ERROR"},
+    {MR_ENOTLOADED, 503, "SERVICE_ERROR"},
 };
 
 /* Statuses that the HTTP layer finds by itself. */

@@ -1,14 +1,12 @@
 /* Predict and test-model. */
+#include "api/prediction.h"
 #include "api/serveml/gen_serveml.h"
 #include "api/serveml/serveml.h"
-#include "base/alloc.h"
 #include "base/clock.h"
-#include "core/events/events.h"
 #include "core/usage/usage.h"
 
 /* Distinct callers: the end user that the body names, else the user, else the key. */
 static uint64_t caller_hash(struct mr_call *c) {
-    static const struct mr_id zero;
     const struct mr_value *u = mr_call_value(c, "user_id");
     if (u->present && u->s.p)
         return mr_usage_user_hash(u->s);
@@ -17,70 +15,7 @@ static uint64_t caller_hash(struct mr_call *c) {
         int n = snprintf(text, sizeof text, "%lld", (long long)u->i);
         return mr_usage_user_hash(mr_strn(text, (size_t)n));
     }
-    struct mr_id id = mr_id_eq(c->who.user, zero) ? c->who.key : c->who.user;
-    return mr_usage_user_hash(mr_strn((char *)id.b, 16));
-}
-
-struct failed {
-    struct mr_events *events;
-    struct mr_id account, deployment;
-    char json[2048]; /* members of the payload, but for the name */
-};
-
-static int write_failed(struct mr_tx *tx, void *arg, struct mr_err *e) {
-    struct failed *f = arg;
-    struct mr_stmt *s;
-    struct mr_buf b;
-    int rc = mr_db_prepare(tx, "SELECT name FROM deployments WHERE id = ?1", &s, e);
-    if (rc)
-        return rc;
-    mr_db_bind_id(s, 1, f->deployment);
-    rc = mr_db_step(s, e);
-    if (rc <= 0)
-        return rc;
-    mr_buf_init(&b, 16384);
-    mr_buf_char(&b, '{');
-    mr_json_str(&b, "name", mr_db_str(s, 0));
-    mr_buf_fmt(&b, ",%s}", f->json);
-    mr_db_done(s);
-    rc = mr_buf_ok(&b)
-             ? mr_event_emit(f->events, tx, f->account, "prediction.error", mr_buf_view(&b), e)
-             : mr_fail(e, b.fail, "the event is too large");
-    mr_buf_release(&b);
-    return rc;
-}
-
-static void failed_written(void *arg, int rc, const struct mr_err *err) {
-    (void)rc; /* the prediction's own error went to its caller; the event is best effort */
-    (void)err;
-    mr_free(arg);
-}
-
-static void emit_failed(struct mr_call *c, struct mr_id id, uint32_t version,
-                        const struct mr_err *err) {
-    struct mr_buf b;
-    if (!mr_dep_error_due(c->core->deployments, id))
-        return;
-    struct failed *f = mr_malloc(sizeof *f);
-    if (!f)
-        return;
-    mr_buf_init(&b, sizeof f->json - 1);
-    mr_json_id(&b, "deployment_id", MR_DEP_PREFIX, id);
-    mr_serveml_endpoint_url(c, &b, id);
-    mr_json_key(&b, "version");
-    mr_buf_fmt(&b, "\"v%u\"", version);
-    mr_json_cstr(&b, "request_id", c->req->id);
-    mr_json_cstr(&b, "error", err->msg);
-    if (mr_buf_ok(&b)) {
-        f->events = c->core->events;
-        f->account = c->who.account;
-        f->deployment = id;
-        memcpy(f->json, b.p, b.n + 1);
-        if (mr_db_write_async(c->core->db, write_failed, f, failed_written))
-            mr_free(f); /* not queued: nobody else will */
-    } else
-        mr_free(f);
-    mr_buf_release(&b);
+    return mr_prediction_caller(c);
 }
 
 static void add_time(struct mr_buf *b, const struct mr_req *r) {
@@ -132,7 +67,7 @@ int mr_serveml_predict(struct mr_call *c, struct mr_err *e) {
     rc = mr_instance_predict(use.instance, data, false, c->req->arena, b, &run, e);
     mr_instance_unref(use.instance);
     if (rc) {
-        emit_failed(c, id, use.version, e);
+        mr_prediction_failed(c, id, use.version, e);
         return rc;
     }
     c->meter.rows = (uint32_t)run.rows;

@@ -11,7 +11,5 @@ void mr_serveml_render_error(struct mr_api *api, struct mr_req *r, int status,
 void mr_serveml_ahead(struct mr_call *c, bool body); /* mr_family.ahead */
 /* Path parameters as ids; MR_ENOTFOUND when they are none of ours. */
 int mr_serveml_deployment_id(struct mr_call *c, struct mr_id *ret, struct mr_err *e);
-/* Appends the member "endpoint_url" of a deployment. */
-void mr_serveml_endpoint_url(struct mr_call *c, struct mr_buf *b, struct mr_id id);
 
 #endif
