@@ -47,7 +47,7 @@ def test_429_with_a_far_retry_after_is_given_back():
 
 def test_retry_after_as_a_date():
     from email.utils import formatdate
-    from serveml._retry import parse_retry_after
+    from millrace_http.retry import parse_retry_after
     assert 50 < parse_retry_after(formatdate(time.time() + 60, usegmt=True)) <= 60
     assert parse_retry_after("soon") is None
 

@@ -8,7 +8,8 @@
 
 Everything here is safe to use from several threads. Errors are subclasses of ServeMLError.
 """
-from ._retry import RetryPolicy
+from millrace_http.retry import RetryPolicy
+
 from .client import Client, Deployment
 from .errors import (
     APIConnectionError,

@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Type
 from urllib.parse import quote
 
-from . import models
-from ._http import Transport
-from ._multipart import Multipart, Progress, Source, file_name_of
-from ._retry import ONCE, RetryPolicy
+from millrace_http.multipart import Multipart, Progress, Source, file_name_of
+from millrace_http.retry import ONCE, RetryPolicy
+from millrace_http.transport import Transport
+
+from . import errors, models
 from .errors import DeploymentFailed, NotFoundError, WaitTimeoutError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -178,6 +179,8 @@ class Client:
             retry or RetryPolicy(),
             f"serveml-python/1.0.0 Python/{platform.python_version()}",
             ssl_context,
+            errors,
+            "ServeML",
         )
 
     @property

@@ -8,6 +8,9 @@ class ServeMLError(Exception):
     """Base of everything that this package raises on purpose."""
 
 
+ClientError = ServeMLError  # as millrace_http knows it
+
+
 class APIConnectionError(ServeMLError):
     """No answer came: refused, reset, name not found, TLS failure."""
 

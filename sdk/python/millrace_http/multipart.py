@@ -6,8 +6,6 @@ import os
 import secrets
 from typing import BinaryIO, Callable, Iterator, List, Optional, Tuple, Union
 
-from .errors import ServeMLError
-
 BLOCK = 256 * 1024
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], None]
@@ -16,6 +14,10 @@ Progress = Callable[[int, int], None]
 def _quote(text: str) -> str:
     """A field or file name inside quotes, as browsers write it."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+class ShorterFile(OSError):
+    """A file became shorter while it was sent."""
 
 
 class _Part:
@@ -53,7 +55,7 @@ class _Part:
         while left:
             block = f.read(min(BLOCK, left))
             if not block:
-                raise ServeMLError(f"{self.path or 'the file'} became shorter while it was sent")
+                raise ShorterFile(f"{self.path or 'the file'} became shorter while it was sent")
             left -= len(block)
             yield block
 
@@ -62,7 +64,7 @@ class Multipart:
     """A form that can be sent more than once."""
 
     def __init__(self) -> None:
-        self._boundary = "serveml-" + secrets.token_hex(16)
+        self._boundary = "millrace-" + secrets.token_hex(16)
         self._parts: List[_Part] = []
         self._end = f"--{self._boundary}--\r\n".encode()
 

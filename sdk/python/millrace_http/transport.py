@@ -10,21 +10,25 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, Type, Union
 from urllib.parse import urlencode, urlsplit
 
-from . import errors
-from ._multipart import Multipart, Progress
-from ._retry import SAFE, RetryPolicy, parse_retry_after
+from .multipart import Multipart, Progress, ShorterFile
+from .retry import SAFE, RetryPolicy, parse_retry_after
 
-log = logging.getLogger("serveml")
+log = logging.getLogger("millrace_http")
 
 MAX_IDLE = 16
 IDLE_SECONDS = 55.0
 MAX_REPLY = 256 << 20
 READ_BLOCK = 64 << 10
 Connection = Union[http.client.HTTPConnection, http.client.HTTPSConnection]
+
+
+class NotJson(Exception):
+    """A good reply that is no JSON: another kind of server answers there."""
 
 
 @dataclass
@@ -34,7 +38,22 @@ class Reply:
     body: Any  # parsed JSON, or None
 
 
+class Kinds(Protocol):
+    """The exceptions of a package: its module of errors."""
+
+    @property
+    def ClientError(self) -> Type[Exception]: ...
+    @property
+    def APIConnectionError(self) -> Type[Exception]: ...
+    @property
+    def APITimeoutError(self) -> Type[Exception]: ...
+    @property
+    def from_reply(self) -> Callable[[int, Any, str, str, Optional[float]], Any]: ...
+
+
 class Transport:
+    """errors: the package's exceptions; service: its name, for messages."""
+
     def __init__(
         self,
         base_url: str,
@@ -42,6 +61,8 @@ class Transport:
         retry: RetryPolicy,
         user_agent: str,
         ssl_context: Optional[ssl.SSLContext],
+        errors: Kinds,
+        service: str,
     ) -> None:
         url = urlsplit(base_url if "//" in base_url else "http://" + base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -60,6 +81,8 @@ class Transport:
         self._idle: List[Tuple[float, Connection]] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._errors = errors
+        self._service = service
 
     # --- connections ---------------------------------------------------------------------
 
@@ -73,7 +96,7 @@ class Transport:
     def _take(self, timeout: float) -> Connection:
         with self._lock:
             if self._closed:
-                raise errors.ServeMLError("the client is closed")
+                raise self._errors.ClientError("the client is closed")
             while self._idle:
                 since, conn = self._idle.pop()
                 if time.monotonic() - since < IDLE_SECONDS and not _hung_up(conn):
@@ -133,7 +156,7 @@ class Transport:
             failure, status, code = self._once(method, target, head, data, form, limit, progress)
             if isinstance(failure, Reply):
                 return failure
-            after = failure.retry_after if isinstance(failure, errors.APIError) else None
+            after = getattr(failure, "retry_after", None)
             wait = (
                 self._retry.delay(attempt, after)
                 if self._retry.wants(attempt, kind, status, code)
@@ -154,7 +177,7 @@ class Transport:
         form: Optional[Multipart],
         timeout: float,
         progress: Optional[Progress],
-    ) -> Tuple[Union[Reply, errors.ServeMLError], int, str]:
+    ) -> Tuple[Union[Reply, Exception], int, str]:
         """One attempt: (reply or error, status as RetryPolicy.wants takes it, error code)."""
         connected = False
         conn = self._take(timeout)
@@ -163,14 +186,23 @@ class Transport:
                 conn.connect()
             connected = True
             reply, text, keep = _exchange(conn, method, target, head, data, form, progress)
+        except ShorterFile as why:
+            conn.close()
+            raise self._errors.ClientError(str(why)) from None
         except (OSError, http.client.HTTPException) as why:
             conn.close()
             status = 0 if connected else -1
             where = f"{self._host}:{self._port}"
             if isinstance(why, (TimeoutError, socket.timeout)):  # one and the same since 3.10
-                return errors.APITimeoutError(f"no answer from {where} in {timeout:g} s"), status, ""
+                late = f"no answer from {where} in {timeout:g} s"
+                return self._errors.APITimeoutError(late), status, ""
             said = str(why) or type(why).__name__
-            return errors.APIConnectionError(f"{where}: {said}"), status, ""
+            return self._errors.APIConnectionError(f"{where}: {said}"), status, ""
+        except NotJson:
+            conn.close()
+            raise self._errors.ClientError(
+                f"the reply is not JSON; is this a {self._service} server?"
+            ) from None
         except BaseException:
             conn.close()
             raise
@@ -180,7 +212,7 @@ class Transport:
             conn.close()
         if reply.status < 400:
             return reply, reply.status, ""
-        error = errors.from_reply(
+        error = self._errors.from_reply(
             reply.status,
             reply.body,
             text,
@@ -188,6 +220,74 @@ class Transport:
             parse_retry_after(reply.headers.get("retry-after")),
         )
         return error, reply.status, error.code
+
+    # --- other replies -------------------------------------------------------------------
+
+    def text(self, path: str, *, token: Optional[str]) -> str:
+        """A reply that is plain text, like /metrics."""
+        with self._open("GET", path, token, None) as r:
+            return r.read(MAX_REPLY).decode("utf-8", "replace")
+
+    def events(self, path: str, body: Any, *, token: Optional[str]) -> Iterator[str]:
+        """The data of each server-sent event of a POST. Not tried again once it has begun."""
+        with self._open("POST", path, token, body) as r:
+            yield from sse_data(r)
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, token: Optional[str], body: Any
+    ) -> Iterator[http.client.HTTPResponse]:
+        conn = self._fresh(self._timeout)
+        head = {"Accept": "*/*", "User-Agent": self._user_agent}
+        if token:
+            head["Authorization"] = "Bearer " + token
+        if body is not None:
+            head["Content-Type"] = "application/json"
+        try:
+            conn.request(method, self._prefix + path, None if body is None else encode(body), head)
+            r = conn.getresponse()
+            if r.status >= 400:
+                raise self._refused(r)
+            yield r
+        except (OSError, http.client.HTTPException) as why:
+            said = str(why) or type(why).__name__
+            raise self._errors.APIConnectionError(f"{self._host}:{self._port}: {said}") from why
+        finally:
+            conn.close()
+
+    def _refused(self, r: http.client.HTTPResponse) -> Exception:
+        raw = _read(r)
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = None
+        error: Exception = self._errors.from_reply(
+            r.status,
+            body,
+            raw[:2000].decode("utf-8", "replace"),
+            r.headers.get("x-request-id", ""),
+            parse_retry_after(r.headers.get("retry-after")),
+        )
+        return error
+
+
+def sse_data(r: http.client.HTTPResponse) -> Iterator[str]:
+    """Data of the events of a text/event-stream; a "[DONE]" ends it. IncompleteRead when the server
+    cut it off."""
+    lines: List[str] = []
+    while True:
+        raw = r.readline(MAX_REPLY)
+        if not raw:
+            raise http.client.IncompleteRead(b"")
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if line.startswith("data:"):
+            lines.append(line[6:] if line[5:6] == " " else line[5:])
+        elif not line and lines:
+            data = "\n".join(lines)
+            lines = []
+            if data == "[DONE]":
+                return
+            yield data
 
 
 def _plain(value: Any) -> Any:
@@ -278,6 +378,6 @@ def _exchange(
         except ValueError as why:
             raise http.client.HTTPException(f"the reply is not valid JSON: {why}") from why
     elif r.status < 400 and raw:
-        raise errors.ServeMLError("the reply is not JSON; is this a ServeML server?")
+        raise NotJson
     keep = whole and not r.will_close
     return Reply(r.status, headers, body), raw[:2000].decode("utf-8", "replace"), keep

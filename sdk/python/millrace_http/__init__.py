@@ -1,0 +1,1 @@
+"""What the clients of millrace's APIs share: HTTP, retries, forms, event streams."""
