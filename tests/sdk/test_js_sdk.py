@@ -19,6 +19,6 @@ def test_under_node(server, node, iris_path, name):  # noqa: F811
 
 
 def test_commonjs_build_is_fresh(node):  # noqa: F811
-    out = subprocess.run([node, os.path.join(PACKAGE, "tools", "make_cjs.mjs"), "--check"],
+    out = subprocess.run([node, os.path.join(ROOT, "sdk", "js", "tools", "build.mjs"), "--check"],
                          text=True, capture_output=True, timeout=60, check=False)
     assert out.returncode == 0, out.stderr

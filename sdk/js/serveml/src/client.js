@@ -1,31 +1,20 @@
 // The client and the deployment that it hands out.
-import { DeploymentFailed, NotFoundError, WaitTimeoutError } from './errors.js';
-import { ONCE, Transport, sleep } from './http.js';
+import {
+  APIConnectionError, APITimeoutError, DeploymentFailed, NotFoundError, ServeMLError, WaitTimeoutError, errorFromReply,
+} from './errors.js';
+import { ONCE, Transport, sleep, toFile } from './http.js';
 import {
   toApiKey, toConfiguration, toDelivery, toInvitation, toMember, toMetadata, toMetrics, toPrediction, toRollback,
   toSummary, toTestResult, toToken, toUser, toVersion, toWebhook,
 } from './models.js';
 import { randomId } from './webhooks.js';
 
+const errors = { ClientError: ServeMLError, APIConnectionError, APITimeoutError, errorFromReply };
 const env = (name) => globalThis.process?.env?.[name] || undefined;
 
 function id(text) {
   if (!text) throw new TypeError('the id is empty');
   return encodeURIComponent(text);
-}
-
-/** { Blob, name } of bytes, a Blob, a File or (Node) a path; `fallback` names what has no name. */
-async function toFile(source, fallback) {
-  if (typeof source === 'string') {
-    const fs = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:fs');
-    const name = source.split(/[\\/]/).pop() || fallback;
-    // openAsBlob (Node 19.8) reads while it sends; before that the file is read into memory.
-    if (fs.openAsBlob) return { blob: await fs.openAsBlob(source), name };
-    return { blob: new Blob([await fs.promises.readFile(source)]), name };
-  }
-  if (source instanceof Blob) return { blob: source, name: source.name || fallback };
-  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return { blob: new Blob([source]), name: fallback };
-  throw new TypeError('a file must be a path, a Buffer, an ArrayBuffer, a typed array, a Blob or a File');
 }
 
 /** A deployment as the server last described it; refresh() asks again. */
@@ -144,7 +133,7 @@ export class ServeMLClient {
   constructor({ apiKey, baseUrl, timeoutMs = 60000, retry, fetch } = {}) {
     this.apiKey = apiKey ?? env('MILLRACE_KEY');
     const url = baseUrl ?? env('MILLRACE_URL') ?? 'http://127.0.0.1:8080';
-    this.#http = new Transport({ baseUrl: url, timeoutMs, retry, fetch });
+    this.#http = new Transport({ baseUrl: url, timeoutMs, retry, fetch, errors, service: 'ServeML' });
   }
 
   get baseUrl() {
