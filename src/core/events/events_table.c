@@ -2,8 +2,17 @@
 
 /* Families add their events here. */
 const char *const mr_event_names[] = {
-    "deployment.created", "deployment.building", "deployment.ready", "deployment.failed",
-    "deployment.deleted", "prediction.error",    "budget.alert",     NULL,
+    "deployment.created",
+    "deployment.building",
+    "deployment.ready",
+    "deployment.failed",
+    "deployment.deleted",
+    "prediction.error",
+    "budget.alert",
+    "job.completed",
+    "job.failed",
+    "model.loaded",
+    NULL,
 };
 
 bool mr_event_known(struct mr_str name) {

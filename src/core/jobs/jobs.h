@@ -12,6 +12,7 @@
 #define MR_CORE_JOBS_JOBS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -21,6 +22,7 @@
 
 struct mr_events;
 struct mr_jobs;
+struct mr_zone;
 
 #define MR_JOB_PREFIX "job_"
 
@@ -74,7 +76,16 @@ struct mr_jobs_config {
     const char *inputs_dir;             /* <data dir>/inputs: folders that input_source may name */
     const struct mr_job_runner *runner; /* copied */
     size_t n_runner;
-    int64_t lease_ms; /* 0 = 30,000 */
+    const struct mr_zone *zone; /* of cron expressions; borrowed; NULL = UTC */
+    int64_t lease_ms;           /* 0 = 30,000 */
+    int64_t retry_ms;           /* before an item's second attempt, doubled from there; 0 = 1,000 */
+    int keep_days;              /* ended jobs, unused files; 0 = 30 */
+    uint64_t input_max;         /* bytes of one job's items; 0 = 8 GiB */
+    uint64_t file_max;          /* bytes of one uploaded file; 0 = 2 GiB */
+    uint64_t files_max;         /* bytes of an account's uploaded files; 0 = 20 GiB */
+    /* No other process can hold jobs of this database (its folder is locked): what an earlier one
+     * left running goes on at once instead of when its leases end. */
+    bool sole;
     /* The rights of a creator now: MR_EUNAUTH when the key was revoked or the account is gone. */
     int (*principal)(void *arg, struct mr_id account, struct mr_id user, struct mr_id key,
                      struct mr_principal *ret, struct mr_err *e);
@@ -88,8 +99,10 @@ void mr_jobs_free(struct mr_jobs *j, int grace_ms);
 struct mr_job_request {
     struct mr_principal who;
     struct mr_str name, type, service; /* type: "batch_processing" */
-    struct mr_str parameters; /* JSON object: inputs, input_source, input_file, output_format
-                               * … */
+    /* JSON object, for the runner, and for us exactly one of inputs (an array of any JSON),
+     * input_file (an uploaded file, below) and input_source (a folder), and output_format ("json",
+     * "csv"), input_format (struct mr_job_file). */
+    struct mr_str parameters;
     enum mr_job_priority priority;
     int64_t scheduled_us; /* 0 = now */
     struct mr_str cron;   /* five fields, operator's time zone; p NULL = once */
@@ -99,7 +112,8 @@ struct mr_job_request {
 };
 struct mr_job {
     struct mr_id id;
-    struct mr_str name, type, service, parameters, error, cron;
+    struct mr_str name, type, service, error, cron; /* error, cron: p NULL = none */
+    struct mr_str parameters;                       /* without inputs */
     enum mr_job_status status;
     enum mr_job_priority priority;
     int64_t done, failed, total; /* done counts failed ones too; total 0 = not counted yet */
@@ -147,10 +161,42 @@ struct mr_job_result {
     int error_code;
     int attempts;
 };
-/* By index, also while it runs (what is there). */
+/* By index, also while it runs (what is there). A page ends early when it holds 64 MB. */
 int mr_job_results(struct mr_jobs *j, struct mr_id account, struct mr_id id, int64_t limit,
                    int64_t offset, struct mr_arena *arena, struct mr_job_result **ret,
                    size_t *ret_n, int64_t *ret_total, struct mr_err *e);
+
+/* The same page as CSV (RFC 4180): index, input, error, output, and a column output.<key> for each
+ * key of the job's first output that is an object; the header only at offset 0. */
+int mr_job_results_csv(struct mr_jobs *j, struct mr_id account, struct mr_id id, int64_t limit,
+                       int64_t offset, struct mr_buf *out, struct mr_err *e);
+
+/* --- files that parameters.input_file names: immutable, the account's own ------------------- */
+#define MR_JOB_FILE_PREFIX "file_"
+struct mr_job_file {
+    struct mr_id id;
+    struct mr_str name;
+    const char *form; /* "jsonl", "csv", "zip", "text" */
+    uint64_t bytes;
+    int64_t created_us;
+};
+/* Takes the bytes in order; one thread at a time. */
+struct mr_job_upload;
+/* form p NULL: from the name's ending. MR_EFIELD for an unknown one. */
+int mr_job_upload_begin(struct mr_jobs *j, struct mr_id account, struct mr_str name,
+                        struct mr_str form, struct mr_job_upload **ret, struct mr_err *e);
+int mr_job_upload_write(struct mr_job_upload *u, const void *p, size_t n, struct mr_err *e);
+/* Durable when it returns. The name lies in the arena. MR_ELIMIT: the account's files are full. */
+int mr_job_upload_end(struct mr_job_upload *u, struct mr_arena *arena, struct mr_job_file *ret,
+                      struct mr_err *e);
+/* Also after end; NULL is fine. */
+void mr_job_upload_free(struct mr_job_upload *u);
+/* Newest first. */
+int mr_job_files(struct mr_jobs *j, struct mr_id account, int64_t limit, int64_t offset,
+                 struct mr_arena *arena, struct mr_job_file **ret, size_t *ret_n,
+                 int64_t *ret_total, struct mr_err *e);
+/* Jobs that were made with it keep their copy. */
+int mr_job_file_delete(struct mr_jobs *j, struct mr_id account, struct mr_id id, struct mr_err *e);
 
 struct mr_jobs_metrics {
     uint64_t active, queued, scheduled, failed_24h;
