@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "engine/intake.h"
+#include "engine/llm/llm.h"
 #include "engine/onnx/onnx.h"
 #include "engine/vision/image.h"
 
@@ -13,5 +14,7 @@ int main(int argc, char **argv) {
         return mr_onnx_worker_main();
     if (argc > 1 && !strcmp(argv[1], "__image-worker"))
         return mr_image_worker_main();
+    if (argc > 1 && !strcmp(argv[1], "__llm-worker"))
+        return mr_llm_worker_main(argc > 2 ? argv[2] : NULL);
     return mr_cli_main(argc, argv);
 }

@@ -15,18 +15,20 @@
 #include <unistd.h>
 
 #define MAX_FDS 8
-#define MAX_ENV 8
+#define MAX_ENV 16
 
 extern char **environ;
 
-static void pick_environment(char *out[MAX_ENV]) {
+static void pick_environment(const char *const *more, char *out[MAX_ENV]) {
     static const char *const keep[] = {
         "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS=", "LD_LIBRARY_PATH="};
     size_t n = 0;
     for (char **v = environ; v && *v; v++)
         for (size_t k = 0; k < sizeof keep / sizeof *keep; k++)
-            if (!strncmp(*v, keep[k], strlen(keep[k])) && n + 1 < MAX_ENV)
+            if (!strncmp(*v, keep[k], strlen(keep[k])) && n + 1 < MAX_ENV - 8)
                 out[n++] = *v;
+    for (size_t k = 0; more && more[k] && n + 1 < MAX_ENV; k++)
+        out[n++] = (char *)(uintptr_t)more[k]; /* exec does not write to it */
     out[n] = NULL;
 }
 
@@ -59,7 +61,7 @@ static int spawn_with(const struct mr_child_spec *spec, const int *high, pid_t *
     if (!r)
         r = posix_spawn_file_actions_addclosefrom_np(&fa, 3 + (int)spec->n_fds);
     char *env[MAX_ENV];
-    pick_environment(env);
+    pick_environment(spec->env, env);
     if (!r) /* argv is not modified; the prototype lacks const for historic reasons */
         r = posix_spawn(ret, spec->exe ? spec->exe : "/proc/self/exe", &fa, &attr,
                         (char *const *)spec->argv, env);

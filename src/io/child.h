@@ -24,11 +24,13 @@ struct mr_child_spec {
     const int *fds;          /* become 3, 4, … in the child; any descriptors of the caller */
     unsigned n_fds;          /* at most 8 */
     bool stderr_too;         /* keep descriptor 2; else it is /dev/null like 0 and 1 */
+    const char *const *env;  /* up to 8 "NAME=value" more, NULL-terminated; may be NULL */
 };
 
 /* Starts the program by vfork and exec. The child has 0-2 on /dev/null, its given descriptors, and
  * nothing else, whatever flags the caller's descriptors carry. Of the environment it sees only
- * sanitizer options and LD_LIBRARY_PATH. MR_EIO/MR_ENOMEM/MR_ENOTFOUND when it cannot start. */
+ * sanitizer options, LD_LIBRARY_PATH and `env`. MR_EIO/MR_ENOMEM/MR_ENOTFOUND when it cannot start.
+ */
 int mr_child_spawn(const struct mr_child_spec *spec, struct mr_child *ret, struct mr_err *e);
 
 struct mr_child_exit {

@@ -80,6 +80,17 @@ static int drop_rights(struct mr_err *e) {
     return 0;
 }
 
+/* Calls that fail instead of killing; fdopen asks for the flags of its descriptor. */
+static int refuse_opens(scmp_filter_ctx c) {
+    static const int opens[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access),
+                                SCMP_SYS(newfstatat)};
+    int r =
+        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
+    for (size_t i = 0; !r && i < sizeof opens / sizeof *opens; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EACCES), opens[i], 0);
+    return r;
+}
+
 /* System calls without arguments that could reach outside the process. */
 static int allow_plain(scmp_filter_ctx c, enum mr_sandbox_profile profile) {
     static const int always[] = {
@@ -91,14 +102,19 @@ static int allow_plain(scmp_filter_ctx c, enum mr_sandbox_profile profile) {
         SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(restart_syscall)};
     static const int onnx[] = {SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
                                SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(getcpu)};
+    static const int llm[] = {SCMP_SYS(sched_setaffinity), SCMP_SYS(set_robust_list),
+                              SCMP_SYS(rseq), SCMP_SYS(fadvise64)};
     static const int sanitizers[] = {SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield),
                                      SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(readlink)};
     int r = 0;
     for (size_t i = 0; !r && i < sizeof always / sizeof *always; i++)
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, always[i], 0);
-    for (size_t i = 0; !r && profile == MR_SANDBOX_ONNX_WORKER && i < sizeof onnx / sizeof *onnx;
-         i++)
+    for (size_t i = 0; !r && profile != MR_SANDBOX_INTAKE && i < sizeof onnx / sizeof *onnx; i++)
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, onnx[i], 0);
+    for (size_t i = 0; !r && profile == MR_SANDBOX_LLM_WORKER && i < sizeof llm / sizeof *llm; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, llm[i], 0);
+    if (!r && profile == MR_SANDBOX_LLM_WORKER)
+        r = refuse_opens(c);
     for (size_t i = 0; !r && SANITIZED && i < sizeof sanitizers / sizeof *sanitizers; i++)
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, sanitizers[i], 0);
     return r;
@@ -164,16 +180,21 @@ static int load_filter(const struct mr_sandbox *s, struct mr_err *e) {
     return 0;
 }
 
-int mr_sandbox_enter(const struct mr_sandbox *s, struct mr_err *e) {
+int mr_sandbox_drop(const struct mr_sandbox *s, struct mr_err *e) {
     int r = close_others(s, e);
     if (r)
         return r;
     if (s->namespaces && unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
         errno = 0; /* an extra wall; the filter below forbids sockets and opens by itself */
-    r = drop_rights(e);
-    if (!r)
-        r = set_limits(s, e);
-    if (!r)
-        r = load_filter(s, e);
-    return r;
+    return drop_rights(e);
+}
+
+int mr_sandbox_seal(const struct mr_sandbox *s, struct mr_err *e) {
+    int r = set_limits(s, e);
+    return r ? r : load_filter(s, e);
+}
+
+int mr_sandbox_enter(const struct mr_sandbox *s, struct mr_err *e) {
+    int r = mr_sandbox_drop(s, e);
+    return r ? r : mr_sandbox_seal(s, e);
 }

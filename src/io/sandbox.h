@@ -15,6 +15,10 @@ enum mr_sandbox_profile {
     /* The same and what ONNX Runtime needs once its library is loaded: CPU affinity, yielding,
      * sleeping. Still no open, no socket, no thread or process, no executable memory. */
     MR_SANDBOX_ONNX_WORKER = 2,
+    /* The same for llama.cpp, whose threads are there before the filter is: they may be placed and
+     * woken, but none can be added. Opening a file fails with EACCES instead of killing, because
+     * the C++ library looks for locales and CPU lists on the way to an error message. */
+    MR_SANDBOX_LLM_WORKER = 3,
 };
 
 struct mr_sandbox_fd {
@@ -37,5 +41,11 @@ struct mr_sandbox {
  * no_new_privs and resource limits, loads the system call allow-list. A call outside the list kills
  * the process with SIGSYS. MR_EIO when a required step fails: then the caller must exit. */
 int mr_sandbox_enter(const struct mr_sandbox *s, struct mr_err *e);
+
+/* The same in two steps, for a process that must start its threads in between: first descriptors,
+ * namespaces and rights (threads started later inherit the loss), then limits and the filter,
+ * which covers all threads. */
+int mr_sandbox_drop(const struct mr_sandbox *s, struct mr_err *e);
+int mr_sandbox_seal(const struct mr_sandbox *s, struct mr_err *e);
 
 #endif

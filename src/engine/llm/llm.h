@@ -115,7 +115,7 @@ int mr_llm_count(struct mr_llm *m, struct mr_str prompt, struct mr_str messages_
                  struct mr_err *e);
 
 /* Where libllama.so is: MILLRACE_LLAMA, else next to the program, else the set-up cache /llama/lib.
- * Entry of the worker: main() calls it for argv[1] == "__llm-worker". */
-int mr_llm_worker_main(void);
+ * Entry of the worker: main() calls it for argv[1] == "__llm-worker", argv[2] = that folder. */
+int mr_llm_worker_main(const char *folder);
 
 #endif
