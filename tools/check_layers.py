@@ -56,6 +56,7 @@ def main() -> int:
     flags = ["-std=gnu17", "-D_GNU_SOURCE", "-Isrc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
     for sub in ("yyjson", "llhttp", "ort"):
         flags += ["-isystem", os.path.join(cache, "src", sub)]
+    flags += ["-isystem", os.path.join(cache, "llama", "include")]
     for path in headers:
         run = subprocess.run(["gcc", *flags, "-x", "c", path], capture_output=True, text=True)
         if run.returncode:
