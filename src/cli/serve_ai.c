@@ -1,6 +1,15 @@
 #include "cli/serve_ai.h"
 
 #include "core/catalog/residency.h"
+#include "core/jobs/predictions.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define RUNNERS_MAX      8
+#define PREDICTIONS_SIDE 2     /* of all jobs together */
+#define JOBS_GRACE_MS    10000 /* items under way get so long when the server stops */
 
 static int open_models(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
     struct mr_catalog_config cc = {
@@ -15,11 +24,47 @@ static int open_models(struct mr_core *core, const struct mr_config *c, struct m
     return rc ? rc : mr_residency_new(&res, &core->residency, e);
 }
 
+static int rights_now(void *arg, struct mr_id account, struct mr_id user, struct mr_id key,
+                      struct mr_principal *ret, struct mr_err *e) {
+    struct mr_core *core = arg;
+    return mr_accounts_principal(core->accounts, account, user, key, ret, e);
+}
+
+/* What jobs can do: one line a service. */
+static size_t job_runners(struct mr_core *core, struct mr_job_runner v[RUNNERS_MAX]) {
+    size_t n = 0;
+    v[n++] = mr_job_predictions_runner(core, PREDICTIONS_SIDE);
+    return n;
+}
+
+static int open_jobs(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
+    char inputs[4200];
+    struct mr_job_runner runner[RUNNERS_MAX];
+    snprintf(inputs, sizeof inputs, "%s/inputs", core->data_dir);
+    if (mkdir(inputs, 0700) && errno != EEXIST)
+        return mr_fail_errno(e, inputs);
+    struct mr_jobs_config jc = {.db = core->db,
+                                .blobs = core->blobs,
+                                .events = core->events,
+                                .log = &core->log,
+                                .inputs_dir = inputs, /* copied */
+                                .runner = runner,
+                                .n_runner = job_runners(core, runner),
+                                .zone = core->zone,
+                                .keep_days = (int)c->job_keep_days,
+                                .sole = true, /* serve.c locks the data dir */
+                                .principal = rights_now,
+                                .arg = core};
+    return mr_jobs_open(&jc, &core->jobs, e);
+}
+
 int mr_serve_ai_open(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
-    return open_models(core, c, e);
+    int rc = open_models(core, c, e);
+    return rc ? rc : open_jobs(core, c, e);
 }
 
 void mr_serve_ai_close(struct mr_core *core) {
+    mr_jobs_free(core->jobs, JOBS_GRACE_MS);
     mr_residency_free(core->residency);
     mr_catalog_free(core->catalog);
 }

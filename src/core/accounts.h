@@ -55,6 +55,12 @@ int mr_accounts_authenticate(struct mr_accounts *a, struct mr_str token, struct 
 /* The operator's account itself, as its owner key is: what a keyless request acts as. */
 void mr_accounts_operator(const struct mr_accounts *a, struct mr_principal *ret);
 
+/* Who began something earlier, with the rights of now, by the ids that a principal had then. No
+ * token is needed: for the server's own background work. MR_EUNAUTH: the key was revoked or has
+ * expired, the user left the account. */
+int mr_accounts_principal(struct mr_accounts *a, struct mr_id account, struct mr_id user,
+                          struct mr_id key, struct mr_principal *ret, struct mr_err *e);
+
 struct mr_api_key {
     struct mr_id id;
     struct mr_str name, prefix;

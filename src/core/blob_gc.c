@@ -4,8 +4,9 @@
  *
  * A blob is referred to by every version that can be built or served: of a deployment that is not
  * deleted, or was less than the grace period ago, and not failed (nothing reads a failed version's
- * upload any more). No other table names blobs; one that does has to be read here, and its writer
- * has to keep the blob's until its row is committed. */
+ * upload any more), by jobs (what they were given and the items captured from it) and by files that
+ * jobs may name. No other table names blobs; one that does has to be read here, and its writer has
+ * to keep the blob's until its row is committed. */
 #include "base/clock.h"
 #include "core/deployments_priv.h"
 
@@ -24,6 +25,21 @@ static void keep(struct mr_blob_sweep *sweep, struct mr_str blob) {
     mr_blob_sweep_keep(sweep, &name);
 }
 
+static int keep_of_jobs(struct mr_tx *tx, struct mr_blob_sweep *sweep, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx,
+                           "SELECT input_blob, source_blob FROM jobs UNION ALL "
+                           "SELECT blob, NULL FROM job_files",
+                           &s, e);
+    if (rc)
+        return rc;
+    while ((rc = mr_db_step(s, e)) > 0) {
+        keep(sweep, mr_db_blob(s, 0));
+        keep(sweep, mr_db_blob(s, 1));
+    }
+    return rc;
+}
+
 static int keep_named(struct mr_tx *tx, void *arg, struct mr_err *e) {
     const struct named *n = arg;
     struct mr_stmt *s;
@@ -39,7 +55,7 @@ static int keep_named(struct mr_tx *tx, void *arg, struct mr_err *e) {
         keep(n->sweep, mr_db_blob(s, 0));
         keep(n->sweep, mr_db_blob(s, 1));
     }
-    return rc;
+    return rc ? rc : keep_of_jobs(tx, n->sweep, e);
 }
 
 int mr_blob_gc(struct mr_deployments *d, unsigned digit, int64_t grace_us,

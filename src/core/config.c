@@ -69,6 +69,8 @@ const struct mr_setting mr_settings[] = {
     INT("llm_parallel", llm_parallel, "8", 1, 64, "generations of a language model side by side"),
     INT("llm_threads", llm_threads, "0", 0, 256, "of a language model's worker; 0 = one a CPU"),
     INT("llm_queue", llm_queue, "256", 1, 1 << 16, "generations that may wait; beyond: 503"),
+    INT("job_keep_days", job_keep_days, "30", 1, 3650,
+        "ended jobs, their results and unused files of inputs are kept so long"),
     INT("task_deadline_ms", task_deadline_ms, "30000", 100, 3600000, "a task, with its retries"),
     INT("task_retries", task_retries, "2", 0, 5, "further attempts after a provider's failure"),
     INT("max_output_tokens", max_output_tokens, "4096", 1, 1 << 24,

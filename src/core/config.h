@@ -56,6 +56,7 @@ struct mr_config {
     char *timezone, *prices_dir;
     char *models_dir;
     int64_t models_memory_mb, llm_parallel, llm_threads, llm_queue;
+    int64_t job_keep_days;
     int64_t task_deadline_ms, task_retries, max_output_tokens;
     char *stripe_api_key, *stripe_api_base, *stripe_webhook_secret, *stripe_price_id;
     char *checkout_success_url, *checkout_cancel_url;

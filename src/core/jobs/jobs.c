@@ -117,6 +117,7 @@ static void destroy(struct mr_jobs *j) {
     pthread_cond_destroy(&j->idle_cond);
     pthread_cond_destroy(&j->keeper_cond);
     pthread_mutex_destroy(&j->mu);
+    mr_free((char *)(uintptr_t)j->c.inputs_dir);
     mr_free(j->service);
     mr_free(j);
 }
@@ -153,9 +154,15 @@ int mr_jobs_open(const struct mr_jobs_config *c, struct mr_jobs **ret, struct mr
     if (!j)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     j->c = *c;
+    j->c.runner = NULL; /* copied below */
     defaults(&j->c);
+    if (c->inputs_dir && !(j->c.inputs_dir = mr_strdup(c->inputs_dir))) {
+        mr_free(j);
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    }
     j->service = mr_calloc(c->n_runner ? c->n_runner : 1, sizeof *j->service);
     if (!j->service) {
+        mr_free((char *)(uintptr_t)j->c.inputs_dir);
         mr_free(j);
         return mr_fail(e, MR_ENOMEM, "out of memory");
     }

@@ -73,7 +73,8 @@ struct mr_jobs_config {
     struct mr_blobs *blobs;
     struct mr_events *events; /* job.completed, job.failed */
     const struct mr_log *log;
-    const char *inputs_dir;             /* <data dir>/inputs: folders that input_source may name */
+    const char *inputs_dir; /* <data dir>/inputs: folders that input_source names; copied;
+                             * NULL: none */
     const struct mr_job_runner *runner; /* copied */
     size_t n_runner;
     const struct mr_zone *zone; /* of cron expressions; borrowed; NULL = UTC */
