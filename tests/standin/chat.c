@@ -10,7 +10,8 @@ struct chat {
     struct mr_str model, prompt;
     int64_t prompt_tokens, cached, out, max_tokens;
     uint64_t seed;
-    bool stream, include_usage;
+    bool stream, include_usage, logprobs;
+    struct mr_str tool; /* the function that the answer calls; n == 0: it is text */
     struct fault fault;
 };
 
@@ -132,6 +133,19 @@ static bool read_messages(yyjson_val *root, struct chat *c) {
     return true;
 }
 
+/* Tools are called when the last word is the user's: the one that is asked for, else the first. */
+static void read_tools(yyjson_val *root, struct chat *c) {
+    yyjson_val *choice = yyjson_obj_get(root, "tool_choice"),
+               *messages = yyjson_obj_get(root, "messages"), *last = yyjson_arr_get_last(messages),
+               *tool = yyjson_arr_get_first(yyjson_obj_get(root, "tools")),
+               *from = yyjson_is_obj(choice) ? choice : tool,
+               *name = yyjson_obj_get(yyjson_obj_get(from, "function"), "name");
+    c->logprobs = yyjson_get_bool(yyjson_obj_get(root, "logprobs"));
+    if (tool && yyjson_is_str(name) && !yyjson_equals_str(choice, "none") &&
+        yyjson_equals_str(yyjson_obj_get(last, "role"), "user"))
+        c->tool = mr_strn(yyjson_get_str(name), yyjson_get_len(name));
+}
+
 static bool read_chat(struct standin *s, const struct request *q, struct answer *a,
                       yyjson_val *root, struct chat *c) {
     enum dialect d = q->dialect;
@@ -146,6 +160,7 @@ static bool read_chat(struct standin *s, const struct request *q, struct answer 
     c->model = mr_strn(yyjson_get_str(model), yyjson_get_len(model));
     if (!read_messages(root, c))
         return missing(s, a, d, "messages");
+    read_tools(root, c);
     c->stream = yyjson_get_bool(yyjson_obj_get(root, "stream"));
     yyjson_val *options = yyjson_obj_get(root, "stream_options");
     c->include_usage = d == MISTRAL || yyjson_get_bool(yyjson_obj_get(options, "include_usage"));
@@ -266,16 +281,58 @@ static void content(struct mr_buf *b, const struct chat *c) {
     mr_buf_cstr(b, parts ? "\"}]" : "\"");
 }
 
+static void tool_head(struct mr_buf *b, const struct chat *c, bool stream) {
+    mr_buf_cstr(b, stream ? ",\"tool_calls\":[{\"index\":0,\"id\":\"call_standin\""
+                          : ",\"tool_calls\":[{\"id\":\"call_standin\"");
+    mr_buf_cstr(b, ",\"type\":\"function\",\"function\":{\"name\":");
+    mr_buf_json(b, c->tool);
+    mr_buf_cstr(b, ",\"arguments\":\"");
+}
+
+/* The arguments are {"text": the reply's words}, as a text inside of JSON. */
+static void tool_piece(struct mr_buf *b, const struct chat *c, int64_t i) {
+    mr_buf_cstr(b, i ? " " : "{\\\"text\\\":\\\"");
+    mr_buf_cstr(b, standin_word(c->seed, i));
+    if (i + 1 == c->out)
+        mr_buf_cstr(b, "\\\"}");
+}
+
+static void logprobs(struct mr_buf *b, const struct chat *c, int64_t from, int64_t to) {
+    if (!c->logprobs) {
+        mr_buf_cstr(b, "\"logprobs\":null");
+        return;
+    }
+    mr_buf_cstr(b, "\"logprobs\":{\"content\":[");
+    for (int64_t i = from; i < to; i++)
+        mr_buf_fmt(b, "%s{\"token\":\"%s%s\",\"logprob\":-0.5,\"bytes\":null,\"top_logprobs\":[]}",
+                   i > from ? "," : "", i ? " " : "", standin_word(c->seed, i));
+    mr_buf_cstr(b, "],\"refusal\":null}");
+}
+
 static const char *finish_reason(const struct chat *c) {
+    if (c->tool.n)
+        return "tool_calls";
     return c->out >= c->max_tokens ? "length" : "stop";
 }
 
 static void whole(struct standin *s, enum dialect d, const struct chat *c, struct mr_buf *b) {
     ident(b, d, ++s->ids, "chat.completion", c);
     mr_buf_cstr(b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    content(b, c);
-    mr_buf_cstr(b, d == OPENAI ? ",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,"
-                               : ",\"tool_calls\":null,\"prefix\":false},");
+    if (c->tool.n) {
+        mr_buf_cstr(b, "null");
+        tool_head(b, c, false);
+        for (int64_t i = 0; i < c->out; i++)
+            tool_piece(b, c, i);
+        mr_buf_cstr(b, "\"}}]");
+    } else {
+        content(b, c);
+        mr_buf_cstr(b, d == OPENAI ? "" : ",\"tool_calls\":null");
+    }
+    mr_buf_cstr(b, d == OPENAI ? ",\"refusal\":null,\"annotations\":[]}," : ",\"prefix\":false},");
+    if (d == OPENAI) {
+        logprobs(b, c, 0, c->out);
+        mr_buf_char(b, ',');
+    }
     mr_buf_cstr(b, "\"finish_reason\":\"");
     mr_buf_cstr(b, finish_reason(c));
     mr_buf_cstr(b, "\"}]");
@@ -307,8 +364,16 @@ static void delta(enum dialect d, const struct chat *c, int64_t i, struct pieces
     struct mr_buf *b = &p->one;
     mr_buf_clear(b);
     mr_buf_str(b, mr_buf_view(&p->head));
-    if (i < 0) {
+    if (i < 0 && c->tool.n) {
+        mr_buf_cstr(b, "{\"role\":\"assistant\",\"content\":null");
+        tool_head(b, c, true);
+        mr_buf_cstr(b, "\"}}]");
+    } else if (i < 0) {
         mr_buf_cstr(b, "{\"role\":\"assistant\",\"content\":\"\"");
+    } else if (i < c->out && c->tool.n) {
+        mr_buf_cstr(b, "{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"");
+        tool_piece(b, c, i);
+        mr_buf_cstr(b, "\"}}]");
     } else if (i < c->out) {
         mr_buf_cstr(b, i ? "{\"content\":\" " : "{\"content\":\"");
         mr_buf_cstr(b, standin_word(c->seed, i));
@@ -318,7 +383,12 @@ static void delta(enum dialect d, const struct chat *c, int64_t i, struct pieces
     } else {
         mr_buf_cstr(b, d == OPENAI ? "{" : "{\"content\":\"\"");
     }
-    mr_buf_cstr(b, d == OPENAI ? "},\"logprobs\":null,\"finish_reason\":" : "},\"finish_reason\":");
+    mr_buf_cstr(b, "},");
+    if (d == OPENAI) {
+        logprobs(b, c, i < 0 ? 0 : i, i < 0 || i >= c->out ? 0 : i + 1);
+        mr_buf_char(b, ',');
+    }
+    mr_buf_cstr(b, "\"finish_reason\":");
     if (i < c->out) {
         mr_buf_cstr(b, "null}]");
     } else {

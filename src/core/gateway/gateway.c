@@ -171,6 +171,7 @@ void mr_chat_free(struct chat *c) {
     if (c->sse_on)
         mr_sse_release(&c->sse);
     mr_buf_release(&c->messages);
+    mr_buf_release(&c->extra);
     mr_buf_release(&c->body);
     mr_buf_release(&c->text);
     mr_arena_release(&c->arena);
@@ -184,7 +185,8 @@ int mr_chat_render(struct chat *c, struct mr_err *e) {
                              .messages_json = mr_buf_view(&c->messages),
                              .max_tokens = c->max_tokens,
                              .temperature = c->temperature,
-                             .stream = c->stream};
+                             .stream = c->stream,
+                             .extra_json = mr_buf_view(&c->extra)};
     mr_buf_clear(&c->body);
     mr_provider_chat_body(c->t->p.dialect, &b, &c->body);
     return mr_buf_ok(&c->body) ? 0 : mr_fail(e, MR_ENOMEM, "no memory for a request");
@@ -219,6 +221,7 @@ static struct chat *chat_new(struct mr_gateway *g, const struct mr_chat_request 
     c->g = g;
     c->t = find(g, mr_str(q->provider->name));
     mr_buf_init(&c->messages, SIZE_MAX / 4);
+    mr_buf_init(&c->extra, SIZE_MAX / 4);
     mr_buf_init(&c->body, SIZE_MAX / 4);
     mr_buf_init(&c->text, g->c.reply_max);
     mr_arena_init(&c->arena, g->c.reply_max * 4 + (1 << 20));
@@ -228,14 +231,16 @@ static struct chat *chat_new(struct mr_gateway *g, const struct mr_chat_request 
     c->stream = q->body.stream;
     c->may_fall_back = q->may_fall_back;
     c->on_delta = q->on_delta;
+    c->on_event = q->on_event;
     c->done = q->done;
     c->arg = q->arg;
     c->deadline_ns = mr_mono_ns() + (int64_t)g->c.deadline_ms * 1000000;
     c->result.retry_after_ms = -1;
     keep_messages(c, &q->body);
+    mr_buf_str(&c->extra, q->body.extra_json);
     if (q->body.model.p)
         c->model = mr_strndup(q->body.model.p, q->body.model.n);
-    if (!c->t || !mr_buf_ok(&c->messages) || (q->body.model.p && !c->model)) {
+    if (!c->t || !mr_buf_ok(&c->messages) || !mr_buf_ok(&c->extra) || (q->body.model.p && !c->model)) {
         mr_chat_free(c);
         return NULL;
     }

@@ -49,13 +49,14 @@ struct chat {
     struct mr_gateway *g;
     struct target *t;
     struct chat *next; /* in the queue */
-    struct mr_buf messages, body;
+    struct mr_buf messages, extra, body;
     char *model; /* NULL: the provider's default */
     int64_t max_tokens;
     double temperature;
     bool stream, probe;
     bool (*may_fall_back)(void *arg, const struct mr_provider *p);
     int (*on_delta)(void *arg, struct mr_str text);
+    int (*on_event)(void *arg, const struct mr_chat_event *ev);
     void (*done)(void *arg, const struct mr_chat_result *r);
     void *arg;
     int64_t deadline_ns;

@@ -9,6 +9,7 @@ void mr_chat_reset(struct chat *c) {
     r->billed = false;
     r->usage = (struct mr_chat_usage){0};
     r->text = r->model = r->finish_reason = (struct mr_str){"", 0};
+    r->tool_calls_json = r->logprobs_json = (struct mr_str){"", 0};
     mr_arena_reset(&c->arena);
     mr_buf_clear(&c->text);
     if (c->sse_on)
@@ -37,14 +38,14 @@ static int on_event(void *arg, const struct mr_sse_event *sse) {
         c->finished = true;
         c->result.finish_reason = mr_arena_keep(&c->arena, ev.finish_reason);
     }
-    if (!ev.delta.n)
-        return 0;
     mr_buf_str(&c->text, ev.delta);
     if (!mr_buf_ok(&c->text))
         return mr_fail(&c->stream_err, MR_ETOOBIG, "the reply is larger than allowed");
-    if (c->on_delta && !c->gone) {
+    bool some = ev.delta.n || (c->on_event && (ev.tool_calls_json.n || ev.logprobs_json.n));
+    if (some && (c->on_delta || c->on_event) && !c->gone) {
         c->passed = true;
-        c->gone = c->on_delta(c->arg, ev.delta) != 0; /* read on: the usage comes last */
+        /* Gone: read on, the usage comes last. */
+        c->gone = c->on_event ? c->on_event(c->arg, &ev) != 0 : c->on_delta(c->arg, ev.delta) != 0;
     }
     return 0;
 }
@@ -126,6 +127,8 @@ static struct verdict whole(struct chat *c, const struct mr_upstream_reply *r) {
     c->result.text = reply.text;
     c->result.model = reply.model;
     c->result.finish_reason = reply.finish_reason;
+    c->result.tool_calls_json = reply.tool_calls_json;
+    c->result.logprobs_json = reply.logprobs_json;
     c->result.usage = reply.usage;
     return (struct verdict){OUTCOME_GOOD, false, false};
 }

@@ -166,6 +166,8 @@ void mr_text_chat_done(void *arg, const struct mr_chat_result *r) {
     name_it(u);
     keep(u, r->text, &o->text);
     keep(u, r->finish_reason, &o->finish_reason);
+    keep(u, r->tool_calls_json, &o->tool_calls_json);
+    keep(u, r->logprobs_json, &o->logprobs_json);
     if (r->model.n)
         keep(u, r->model, &o->model);
     o->retry_after_ms = r->retry_after_ms;

@@ -80,6 +80,22 @@ int mr_text_resolve(struct mr_text_run *u, struct mr_err *e) {
     return rc;
 }
 
+int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *arena, bool *ret_local,
+                   struct mr_str *ret_model, struct mr_err *e) {
+    struct mr_text_run u = {.t = t, .q = {.model = model}};
+    mr_arena_init(&u.arena, 1 << 20);
+    int rc = mr_text_resolve(&u, e);
+    struct mr_str name = rc ? MR_LIT("") : mr_arena_keep(arena, u.model);
+    mr_arena_release(&u.arena);
+    if (!rc && !name.p)
+        rc = mr_fail(e, MR_ENOMEM, "out of memory");
+    if (!rc) {
+        *ret_local = u.local != NULL;
+        *ret_model = name;
+    }
+    return rc;
+}
+
 /* --- what it may cost --------------------------------------------------------------------- */
 
 static int limit_tokens(struct mr_text_run *u) {
@@ -152,9 +168,12 @@ static int on_llm_delta(void *arg, const struct mr_llm_delta *d) {
     return u->q.on_delta ? u->q.on_delta(u->q.arg, d) : 0;
 }
 
-static int on_chat_delta(void *arg, struct mr_str text) {
+static int on_chat_event(void *arg, const struct mr_chat_event *ev) {
     struct mr_text_run *u = arg;
-    return is_gone(u) ? 1 : on_llm_delta(u, &(struct mr_llm_delta){.text = text});
+    struct mr_llm_delta d = {.text = ev->delta,
+                             .logprobs_json = ev->logprobs_json,
+                             .tool_calls_json = ev->tool_calls_json};
+    return is_gone(u) ? 1 : on_llm_delta(u, &d);
 }
 
 static struct mr_str one_message(struct mr_text_run *u) {
@@ -206,8 +225,9 @@ static int run_remote(struct mr_text_run *u, struct mr_err *e) {
                                          .messages_json = u->q.messages_json,
                                          .max_tokens = u->max_tokens,
                                          .temperature = u->q.params.temperature,
-                                         .stream = u->q.on_delta != NULL},
-                                .on_delta = u->q.on_delta ? on_chat_delta : NULL,
+                                         .stream = u->q.on_delta != NULL,
+                                         .extra_json = u->q.provider_members},
+                                .on_event = u->q.on_delta ? on_chat_event : NULL,
                                 .done = mr_text_chat_done,
                                 .arg = u};
     return mr_gateway_chat(u->t->c.gateway, &q, e);

@@ -4,6 +4,35 @@
 
 #include <math.h>
 
+/* Mistral's words for what OpenAI calls otherwise; the members are valid JSON. */
+static void put_renamed(struct mr_str members, struct mr_buf *out) {
+    MR_CLEANUP(mr_buf_release) struct mr_buf b;
+    size_t i, n;
+    yyjson_val *key, *v;
+    mr_buf_init(&b, SIZE_MAX / 4);
+    mr_buf_char(&b, '{');
+    mr_buf_str(&b, members);
+    mr_buf_char(&b, '}');
+    yyjson_doc *doc = mr_buf_ok(&b) ? yyjson_read(b.p, b.n, 0) : NULL;
+    yyjson_obj_foreach (yyjson_doc_get_root(doc), i, n, key, v) {
+        size_t len;
+        char *json = yyjson_val_write(v, 0, &len);
+        mr_buf_char(out, ',');
+        mr_buf_json(out, yyjson_equals_str(key, "seed")
+                             ? MR_LIT("random_seed")
+                             : mr_strn(yyjson_get_str(key), yyjson_get_len(key)));
+        mr_buf_char(out, ':');
+        if (yyjson_equals_str(key, "tool_choice") && yyjson_equals_str(v, "required"))
+            mr_buf_cstr(out, "\"any\"");
+        else if (json)
+            mr_buf_add(out, json, len);
+        else
+            mr_buf_cstr(out, "null");
+        free(json);
+    }
+    yyjson_doc_free(doc);
+}
+
 void mr_provider_chat_body(enum mr_dialect d, const struct mr_chat_body *q, struct mr_buf *out) {
     mr_buf_cstr(out, "{\"model\":");
     mr_buf_json(out, q->model);
@@ -24,6 +53,12 @@ void mr_provider_chat_body(enum mr_dialect d, const struct mr_chat_body *q, stru
         mr_buf_cstr(out, ",\"temperature\":");
         mr_buf_f64(out, q->temperature);
     }
+    if (q->extra_json.n && d == MR_DIALECT_MISTRAL) {
+        put_renamed(q->extra_json, out);
+    } else if (q->extra_json.n) {
+        mr_buf_char(out, ',');
+        mr_buf_str(out, q->extra_json);
+    }
     if (q->stream)
         mr_buf_cstr(out, d == MR_DIALECT_MISTRAL
                              ? ",\"stream\":true"
@@ -33,6 +68,13 @@ void mr_provider_chat_body(enum mr_dialect d, const struct mr_chat_body *q, stru
 
 static void free_doc(yyjson_doc **doc) {
     yyjson_doc_free(*doc);
+}
+
+/* Items of logprobs.content. p == NULL: no memory. */
+static struct mr_str logprobs(yyjson_val *choice, struct mr_arena *arena) {
+    yyjson_val *list = yyjson_obj_get(yyjson_obj_get(choice, "logprobs"), "content");
+    struct mr_str s = mr_provider_list(arena, list);
+    return s.n > 2 ? mr_strn(s.p + 1, s.n - 2) : s;
 }
 
 static int no_memory(struct mr_err *e) {
@@ -73,7 +115,9 @@ int mr_provider_reply(struct mr_str body, struct mr_arena *arena, struct mr_chat
     r.id = mr_provider_keep(arena, mr_provider_str(yyjson_obj_get(root, "id")));
     r.finish_reason =
         mr_provider_keep(arena, mr_provider_str(yyjson_obj_get(choice, "finish_reason")));
-    if (!r.model.p || !r.id.p || !r.finish_reason.p)
+    r.tool_calls_json = mr_provider_list(arena, yyjson_obj_get(message, "tool_calls"));
+    r.logprobs_json = logprobs(choice, arena);
+    if (!r.model.p || !r.id.p || !r.finish_reason.p || !r.tool_calls_json.p || !r.logprobs_json.p)
         return no_memory(e);
     *ret = r;
     return 0;
@@ -81,7 +125,11 @@ int mr_provider_reply(struct mr_str body, struct mr_arena *arena, struct mr_chat
 
 int mr_provider_event(struct mr_str data, struct mr_arena *arena, struct mr_chat_event *ret,
                       struct mr_err *e) {
-    struct mr_chat_event ev = {MR_LIT(""), MR_LIT(""), MR_LIT(""), {0}, false};
+    struct mr_chat_event ev = {.delta = MR_LIT(""),
+                               .finish_reason = MR_LIT(""),
+                               .model = MR_LIT(""),
+                               .tool_calls_json = MR_LIT(""),
+                               .logprobs_json = MR_LIT("")};
     if (mr_str_is(mr_str_trim(data), "[DONE]")) {
         ev.done = true;
         *ret = ev;
@@ -111,7 +159,9 @@ int mr_provider_event(struct mr_str data, struct mr_arena *arena, struct mr_chat
     ev.finish_reason =
         mr_provider_keep(arena, mr_provider_str(yyjson_obj_get(choice, "finish_reason")));
     ev.model = mr_provider_keep(arena, mr_provider_str(yyjson_obj_get(root, "model")));
-    if (!ev.finish_reason.p || !ev.model.p)
+    ev.tool_calls_json = mr_provider_list(arena, yyjson_obj_get(delta, "tool_calls"));
+    ev.logprobs_json = logprobs(choice, arena);
+    if (!ev.finish_reason.p || !ev.model.p || !ev.tool_calls_json.p || !ev.logprobs_json.p)
         return no_memory(e);
     ev.usage = mr_provider_usage(usage);
     *ret = ev;

@@ -25,6 +25,9 @@ struct mr_chat_body {
     int64_t max_tokens;          /* 0 = not sent */
     double temperature;          /* NaN = not sent */
     bool stream;
+    /* More members in OpenAI's words, without braces ("\"tools\":[…],\"top_p\":0.9"); "" = none.
+     * What Mistral calls otherwise is renamed (seed, a tool_choice of "required"). Valid JSON. */
+    struct mr_str extra_json;
 };
 void mr_provider_chat_body(enum mr_dialect d, const struct mr_chat_body *q, struct mr_buf *out);
 
@@ -36,6 +39,8 @@ struct mr_chat_reply {
     struct mr_str text;  /* "" when the model answered nothing; arena; valid UTF-8 */
     struct mr_str model; /* what really ran */
     struct mr_str finish_reason, id;
+    struct mr_str tool_calls_json; /* the array as it came; "" = none */
+    struct mr_str logprobs_json;   /* items of logprobs.content, comma-separated; "" = none */
     struct mr_chat_usage usage;
 };
 /* A 2xx body. MR_EINVAL when it is not a chat completion: what is wrong. Counts that are negative,
@@ -57,6 +62,7 @@ enum mr_failure mr_provider_error(int status, struct mr_str body, struct mr_aren
 struct mr_chat_event {
     struct mr_str delta; /* text to pass on; "" = none */
     struct mr_str finish_reason, model;
+    struct mr_str tool_calls_json, logprobs_json; /* as in mr_chat_reply, of this event */
     struct mr_chat_usage usage;
     bool done; /* data: [DONE] */
 };

@@ -144,6 +144,17 @@ static bool count(yyjson_val *v, bool needed, int64_t *ret) {
     return true;
 }
 
+struct mr_str mr_provider_list(struct mr_arena *arena, yyjson_val *v) {
+    size_t n;
+    if (!yyjson_is_arr(v) || !yyjson_arr_size(v))
+        return MR_LIT("");
+    char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &n);
+    struct mr_str s =
+        json ? mr_provider_keep(arena, mr_strn(json, n)) : (struct mr_str){0};
+    free(json);
+    return s;
+}
+
 struct mr_chat_usage mr_provider_usage(yyjson_val *v) {
     struct mr_chat_usage u = {0};
     int64_t total = 0;

@@ -24,6 +24,8 @@ struct mr_str mr_provider_str(yyjson_val *v); /* p == NULL unless a string */
 struct mr_str mr_provider_keep(struct mr_arena *arena, struct mr_str s);
 /* `content`: a string, null, or a list of parts of which the texts count. 0 or MR_ENOMEM. */
 int mr_provider_content(yyjson_val *content, struct mr_arena *arena, struct mr_str *ret);
+/* A list as JSON text; "" for anything else and for an empty list. p == NULL: no memory. */
+struct mr_str mr_provider_list(struct mr_arena *arena, yyjson_val *v);
 /* present == false when anything in it is wrong. */
 struct mr_chat_usage mr_provider_usage(yyjson_val *usage);
 /* For users: white space and control characters become single spaces, cut to
