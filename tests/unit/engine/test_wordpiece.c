@@ -5,6 +5,7 @@
 #include "engine/nlp/file.h"
 #include "engine/nlp/wordpiece.h"
 #include "mr_test.h"
+#include "nlp_texts.h"
 
 #include <yyjson.h>
 
@@ -103,18 +104,15 @@ MR_TEST(vocabularies_without_their_marks_are_refused) {
 /* "encode VOCAB": u32 length and text, again and again, from stdin; a line of numbers for each. */
 static int encode(const char *path) {
     struct mr_wordpiece *w = load("/", path + 1);
-    uint32_t n;
-    while (fread(&n, sizeof n, 1, stdin) == 1) {
-        char *text = mr_malloc(n + 1);
-        uint32_t *out = mr_malloc((n + 1) * sizeof *out);
-        if (fread(text, 1, n, stdin) != n)
-            return 1;
-        size_t k = mr_wordpiece_encode(w, mr_strn(text, n), out, n + 1);
+    struct mr_str text;
+    while (mr_next_text(&text)) {
+        uint32_t *out = mr_malloc((text.n + 1) * sizeof *out);
+        size_t k = mr_wordpiece_encode(w, text, out, text.n + 1);
         for (size_t i = 0; i < k; i++)
             printf(i ? " %u" : "%u", out[i]);
         printf("\n");
         mr_free(out);
-        mr_free(text);
+        mr_free((void *)text.p);
     }
     mr_wordpiece_free(w);
     return 0;
