@@ -36,7 +36,7 @@ def floats(r, n, scale=1.0):
 
 
 def dense(r, rows):
-    return struct.pack("<2q", rows, DIM) + floats(r, rows * DIM, 2)
+    return struct.pack("<2q", rows, DIM) + floats(r, rows * DIM, 0.9)
 
 
 def quantised(r, rows):
