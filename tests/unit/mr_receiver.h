@@ -3,8 +3,11 @@
 #ifndef MR_RECEIVER_H
 #define MR_RECEIVER_H
 
+#include "mr_wait.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -43,14 +46,18 @@ static inline char *receiver_read(int c) {
     return buf;
 }
 
+static inline bool receiver_stopping(struct receiver *r) {
+    pthread_mutex_lock(&r->mu);
+    bool stop = r->stop;
+    pthread_mutex_unlock(&r->mu);
+    return stop;
+}
+
 static inline void *receiver_main(void *arg) {
     struct receiver *r = (struct receiver *)arg;
     for (;;) {
         int c = accept(r->fd, NULL, NULL);
-        pthread_mutex_lock(&r->mu);
-        bool stop = r->stop;
-        pthread_mutex_unlock(&r->mu);
-        if (stop || c < 0) {
+        if (receiver_stopping(r) || c < 0) {
             if (c >= 0)
                 close(c);
             return NULL;
@@ -69,8 +76,8 @@ static inline void *receiver_main(void *arg) {
             free(req);
         pthread_mutex_unlock(&r->mu);
         if (strcmp(reply, "hang") == 0) {
-            char b;
-            while (recv(c, &b, 1, 0) > 0)
+            struct pollfd p = {.fd = c, .events = POLLIN};
+            while (!receiver_stopping(r) && poll(&p, 1, 50) <= 0)
                 ;
         } else {
             for (size_t at = 0, len = strlen(reply); at < len;) {
@@ -107,10 +114,9 @@ static inline int receiver_count(struct receiver *r) {
     return n;
 }
 
-/* Until n requests came, at most 10 s. */
+/* Until n requests came. */
 static inline bool receiver_wait(struct receiver *r, int n) {
-    for (int i = 0; i < 10000 && receiver_count(r) < n; i++)
-        usleep(1000);
+    MR_UNTIL(receiver_count(r) >= n);
     return receiver_count(r) >= n;
 }
 

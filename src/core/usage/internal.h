@@ -34,7 +34,7 @@ struct mr_fold_batch {
 struct mr_usage {
     struct mr_db *db;
     struct mr_spool spool;
-    int fold_ms, minute_keep_days, hour_keep_days;
+    int fold_ms, read_wait_ms, minute_keep_days, hour_keep_days;
     pthread_t thread;
     bool sync;
     const struct mr_log *log;

@@ -4,8 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define MINUTE_US    60000000
-#define READ_WAIT_MS 2000
+#define MINUTE_US 60000000
 
 #define COLUMNS "requests, errors, latency_us, cold_starts, input_rows, bytes_in, bytes_out"
 
@@ -72,7 +71,7 @@ static int totals_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
 int mr_usage_deployment_totals(struct mr_usage *u, struct mr_id account, struct mr_id deployment,
                                struct mr_usage_totals *ret, struct mr_err *e) {
     struct totals t = {.account = account, .deployment = deployment};
-    mr_usage_flush(u, READ_WAIT_MS, NULL); /* what is not folded by then is left out */
+    mr_usage_flush(u, u->read_wait_ms, NULL); /* what is not folded by then is left out */
     int rc = mr_db_read(u->db, totals_tx, &t, e);
     if (rc == 0)
         *ret = t.totals;
@@ -194,7 +193,7 @@ static int run(struct mr_usage *u, struct query *q, struct mr_arena *a, struct m
         return mr_fail(e, MR_ENOMEM, "out of memory");
     for (size_t i = 0; i < q->n_buckets; i++)
         q->buckets[i].start_us = (q->first + (int64_t)i * q->res) * MINUTE_US;
-    mr_usage_flush(u, READ_WAIT_MS, NULL);
+    mr_usage_flush(u, u->read_wait_ms, NULL);
     return mr_db_read(u->db, query_tx, q, e);
 }
 

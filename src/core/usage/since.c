@@ -1,8 +1,7 @@
 #include "core/usage/internal.h"
 
-#define MINUTE_US    60000000ll
-#define HOUR_US      3600000000ll
-#define READ_WAIT_MS 2000
+#define MINUTE_US 60000000ll
+#define HOUR_US   3600000000ll
 
 struct since {
     struct mr_id account;
@@ -46,7 +45,7 @@ static int read_since(struct mr_tx *tx, void *arg, struct mr_err *e) {
 int mr_usage_requests_since(struct mr_usage *u, struct mr_id account, int64_t from_us, int64_t *ret,
                             struct mr_err *e) {
     struct since q = {.account = account, .from_us = from_us};
-    mr_usage_flush(u, READ_WAIT_MS, NULL); /* what is not folded by then is left out */
+    mr_usage_flush(u, u->read_wait_ms, NULL); /* what is not folded by then is left out */
     int rc = mr_db_read(u->db, read_since, &q, e);
     if (!rc)
         *ret = q.n;

@@ -47,6 +47,7 @@ int mr_usage_open(const struct mr_usage_config *c, struct mr_usage **ret, struct
     u->log = c->log;
     u->sync = c->sync;
     u->fold_ms = or_default(c->fold_ms, 1000);
+    u->read_wait_ms = or_default(c->read_wait_ms, 2000);
     u->minute_keep_days = or_default(c->minute_keep_days, 8);
     u->hour_keep_days = or_default(c->hour_keep_days, 400);
     mr_buf_init(&u->hist_buf, 1 << 17);

@@ -7,8 +7,8 @@
  * loses nothing; a power cut loses at most fold_ms (nothing with `sync`). Latencies are
  * kept as log-linear histograms (hist.h: quantiles within 0.4 %), distinct users as exact sets up
  * to 512 and HyperLogLog with 4096 registers beyond (sketch.h: standard error 1.6 %). Reads fold
- * first (waiting at most 2 s), so answers are current; like all database calls they are not for
- * loop threads. Roll-ups exist by minute (8 days), hour (400 days) and lifetime, each for a
+ * first (waiting at most read_wait_ms), so answers are current; like all database calls they are
+ * not for loop threads. Roll-ups exist by minute (8 days), hour (400 days) and lifetime, each for a
  * deployment and for the account (mr_usage_all as the deployment). */
 #ifndef MR_CORE_USAGE_USAGE_H
 #define MR_CORE_USAGE_USAGE_H
@@ -32,6 +32,7 @@ struct mr_usage_config {
     int fold_ms; /* fold this often, or when folds are long write the spool to disk; 0 = 1000 */
     bool sync;   /* a record is folded before mr_usage_record returns */
     uint32_t segment_records; /* records a spool file, 80 bytes each; 0 = 32768 */
+    int read_wait_ms;         /* a read leaves out what is not folded by then; 0 = 2000 */
     unsigned segments_max;    /* unfolded files, beyond MR_EUNAVAIL; 0 = 256 */
     int minute_keep_days;     /* 0 = 8 */
     int hour_keep_days;       /* 0 = 400 */

@@ -10,6 +10,7 @@
 #include "engine/intake.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
+#include "mr_wait.h"
 
 #include <fcntl.h>
 
@@ -125,7 +126,7 @@ static inline struct mr_version built(struct mr_id id, uint32_t version) {
     struct mr_version *v, none = {0};
     struct mr_err e = {0};
     size_t n;
-    for (int tries = 0; tries < 4000; tries++) {
+    for (int tries = 0; tries < MR_PATIENCE_MS / 5; tries++) {
         must(mr_versions_list(deps, me.account, id, &arena, &v, &n, &e), &e);
         for (size_t i = 0; i < n; i++)
             if (v[i].n == version && !mr_str_is(v[i].status, "building"))
@@ -183,8 +184,7 @@ static inline int sql(const char *text) {
 
 /* The row is there a moment before the registry has switched. */
 static inline uint32_t served_soon(struct mr_id id, uint32_t want) {
-    for (int tries = 0; tries < 1000 && served(id, NULL) != want; tries++)
-        usleep(5000);
+    MR_UNTIL(served(id, NULL) == want);
     return served(id, NULL);
 }
 

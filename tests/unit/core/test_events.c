@@ -15,13 +15,14 @@ static struct mr_events *ev;
 static struct mr_id account, stranger;
 static struct mr_arena arena;
 static const int64_t quick[] = {0, 5, 5};
+static int attempt_ms = 2000;
 
 static void open_events(const int64_t *schedule, size_t n) {
     struct mr_events_config c = {.db = db,
                                  .allow_loopback = true,
                                  .schedule_ms = schedule,
                                  .n_schedule = n,
-                                 .timeout_ms = 2000,
+                                 .timeout_ms = attempt_ms,
                                  .workers = 2};
     struct mr_err e = {0};
     if (mr_events_open(&c, &ev, &e)) {
@@ -85,7 +86,7 @@ static struct mr_delivery newest(struct mr_id webhook, const char *status) {
     struct mr_delivery *list = NULL;
     size_t n = 0;
     int64_t total;
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < MR_PATIENCE_MS; i++) {
         CHECK_INT(
             mr_webhook_deliveries(ev, account, webhook, 10, 0, &arena, &list, &n, &total, NULL), 0);
         if (n > 0 && mr_str_is(list[0].status, status))
@@ -228,7 +229,7 @@ MR_TEST(retry_after_is_honoured) {
     emit("deployment.ready");
     CHECK(receiver_wait(&r, 1));
     struct mr_delivery d = {0};
-    for (int i = 0; i < 5000 && times(d.attempts, "429") == 0; i++) {
+    for (int i = 0; i < MR_PATIENCE_MS && times(d.attempts, "429") == 0; i++) {
         usleep(1000);
         d = newest(w.id, "pending");
     }
@@ -238,18 +239,18 @@ MR_TEST(retry_after_is_honoured) {
 }
 
 MR_TEST(a_slow_receiver_does_not_hold_up_others) {
+    attempt_ms = 2 * MR_PATIENCE_MS;
     begin();
+    attempt_ms = 2000;
     struct receiver slow, fast;
     const char *hang[] = {"hang", NULL}, *ok[] = {OK200, NULL};
     receiver_start(&slow, hang);
     receiver_start(&fast, ok);
     struct mr_webhook w = hook(&slow, "s");
     hook(&fast, "s");
-    int64_t t0 = mr_mono_ns();
     for (int i = 0; i < 10; i++)
         emit("deployment.ready");
     CHECK(receiver_wait(&fast, 10));
-    CHECK(mr_mono_ns() - t0 < 1900000000);
     CHECK_INT(receiver_count(&slow), 1);                      /* one at a time */
     CHECK_INT(mr_webhook_delete(ev, account, w.id, NULL), 0); /* while it is under way */
     receiver_stop(&slow);

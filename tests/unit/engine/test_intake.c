@@ -13,7 +13,7 @@
 
 #define MODELS MR_SRC_DIR "/tests/golden/models/"
 
-static struct mr_intake_config config = {.self_exe = NULL, .timeout_ms = 20000};
+static struct mr_intake_config config = {.self_exe = NULL, .timeout_ms = 120000};
 
 static int intake(int fd, const char *name, struct mr_arena *a, struct mr_intake_result *ret,
                   off_t *ret_out, struct mr_err *e) {
@@ -192,7 +192,7 @@ MR_TEST(crash_and_timeout_are_errors) {
     struct mr_err e = {0};
     int fd = open("/dev/null", O_RDONLY), out = memfd_create("out", MFD_CLOEXEC);
     mr_arena_init(&a, 1 << 20);
-    struct mr_intake_config c = {.self_exe = "/bin/true", .timeout_ms = 2000};
+    struct mr_intake_config c = {.self_exe = "/bin/true", .timeout_ms = 120000};
     CHECK_INT(mr_intake_run(&c, fd, MR_LIT("x"), out, &a, &res, &e), MR_EREFUSED);
     CHECK(strstr(e.msg, "ended with status 0") != NULL);
     c.self_exe = "/nonexistent";
@@ -250,7 +250,7 @@ MR_TEST(a_spare_reads_one_file) {
     CHECK_INT(mr_intake_crew_fill(crew, &e), 0);
     CHECK_INT(children(&pid, 1), 1);
     CHECK(pid != first);
-    c.timeout_ms = 20000; /* not the limits that the spare has */
+    c.timeout_ms = 120000; /* not the limits that the spare has */
     CHECK_INT(run_empty(&c, fd, out, &a, &res, &e), MR_ENOTFOUND);
     c.timeout_ms = 0;
     CHECK_INT(run_empty(&c, fd, out, &a, &res, &e), 0);

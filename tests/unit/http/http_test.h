@@ -7,6 +7,7 @@
 #include "io/pool.h"
 
 #include "mr_test.h"
+#include "mr_wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -226,7 +227,7 @@ static PART_UNUSED int hear_reply(int fd, char *out, size_t cap, bool head_only)
         if (n + 1 >= cap)
             return -1;
         struct pollfd pfd = {fd, POLLIN, 0};
-        if (poll(&pfd, 1, 5000) <= 0)
+        if (poll(&pfd, 1, MR_PATIENCE_MS) <= 0)
             return -2;
         /* byte for byte, so that nothing of a next reply is taken */
         ssize_t k = recv(fd, out + n, 1, 0);
@@ -245,8 +246,7 @@ static PART_UNUSED int ask(uint16_t port, const char *req, char *out, size_t cap
 }
 
 static PART_UNUSED void wait_for(atomic_int *v, int want) {
-    for (int i = 0; i < 500 && atomic_load(v) < want; i++)
-        usleep(10000);
+    MR_UNTIL(atomic_load(v) >= want);
     CHECK_INT(atomic_load(v), want);
 }
 

@@ -19,7 +19,8 @@ static struct script {
     atomic_llong high;    /* most bytes ever queued */
     atomic_llong logged_len;
     atomic_int logs, logged_gone, logged_status;
-    long long total; /* flood: bytes to write */
+    atomic_int blocked; /* the loop is held until the test takes this back */
+    long long total;    /* flood: bytes to write */
     bool abort, dont_wait;
 } sc;
 static struct mr_http_server *server;
@@ -91,8 +92,7 @@ static void quiet_producer(void *arg) {
     CHECK_INT(mr_req_stream_start(r, 200, "text/plain"), 0);
     ptrdiff_t rc = mr_req_stream_write(r, MR_LIT("hi"));
     CHECK(rc >= 0 || rc == MR_ECANCELLED);
-    for (int i = 0; i < 3000 && !mr_req_gone(r); i++)
-        usleep(2000);
+    MR_UNTIL(mr_req_gone(r));
     if (mr_req_gone(r))
         atomic_fetch_add(&sc.gone_seen, 1);
     usleep(20000);
@@ -117,8 +117,10 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
     (void)ctx;
     if (fn)
         return mr_pool_submit(pool, fn, r) == 0 ? MR_HTTP_LATER : MR_HTTP_DONE;
-    if (mr_str_is(r->path, "/block")) /* holds the loop, so that writes pile up */
-        usleep(300000);
+    if (mr_str_is(r->path, "/block")) { /* holds the loop, so that writes pile up */
+        atomic_store(&sc.blocked, 1);
+        MR_UNTIL(!atomic_load(&sc.blocked));
+    }
     mr_req_reply(r, 200, "text/plain", MR_LIT("hello"), true);
     return MR_HTTP_DONE;
 }
@@ -175,7 +177,7 @@ static bool until(int fd, char *buf, size_t cap, size_t *n, const char *want) {
         if (strstr(buf, want))
             return true;
         struct pollfd p = {fd, POLLIN, 0};
-        if (*n + 1 >= cap || poll(&p, 1, 5000) <= 0)
+        if (*n + 1 >= cap || poll(&p, 1, MR_PATIENCE_MS) <= 0)
             return false;
         ssize_t k = recv(fd, buf + *n, cap - 1 - *n, 0);
         if (k <= 0)
@@ -248,7 +250,7 @@ MR_TEST(http_1_0_ends_by_closing) {
     sc.dont_wait = true;
     int fd = dial(port);
     send_text(fd, "GET /step HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    n = hear(fd, buf, sizeof buf, 5000, &closed);
+    n = hear(fd, buf, sizeof buf, MR_PATIENCE_MS, &closed);
     CHECK(closed && n > 0);
     CHECK(strstr(buf, "chunked") == NULL && strstr(buf, "Content-Length") == NULL);
     CHECK(strstr(buf, "Connection: close\r\n") != NULL);
@@ -288,7 +290,7 @@ static long long dechunk(int fd, int pause_ms) {
             at = 0;
         }
         struct pollfd p = {fd, POLLIN, 0};
-        if (poll(&p, 1, 10000) <= 0)
+        if (poll(&p, 1, MR_PATIENCE_MS) <= 0)
             return -1;
         ssize_t k = recv(fd, in + have, sizeof in - 1 - have, 0);
         if (k <= 0)
@@ -335,8 +337,7 @@ MR_TEST(a_slow_reader_holds_the_producer_not_memory) {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK_INT(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
     send_text(fd, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
-    for (int i = 0; i < 500 && !atomic_load(&sc.steps); i++)
-        usleep(10000);
+    MR_UNTIL(atomic_load(&sc.steps) > 0);
     CHECK(atomic_load(&sc.steps) > 0); /* told to wait while nobody reads */
     CHECK_INT(atomic_load(&sc.ended), 0);
     CHECK_INT(dechunk(fd, 0), 40ll << 20);
@@ -354,9 +355,11 @@ MR_TEST(a_burst_leaves_as_one_chunk) {
     send_text(fd, "GET /step?n=1000 HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK(until(fd, buf, sizeof buf, &n, "\r\n\r\n"));
     send_text(other, "GET /block HTTP/1.1\r\nHost: h\r\n\r\n");
-    usleep(100000); /* the only loop sleeps now */
+    wait_for(&sc.blocked, 1); /* the only loop */
     for (int i = 0; i < 1000; i++)
         sem_post(&sc.go);
+    wait_for(&sc.ended, 1);
+    atomic_store(&sc.blocked, 0);
     CHECK(until(fd, buf, sizeof buf, &n, "0\r\n\r\n"));
     int chunks = 0;
     for (char *p = strstr(buf, "\r\n\r\n") + 2; (p = strstr(p, "\r\n")); p += 2)
@@ -429,7 +432,7 @@ MR_TEST(an_aborted_stream_shows_that_it_is_unfinished) {
     sc.dont_wait = sc.abort = true;
     int fd = dial(port);
     send_text(fd, "GET /step HTTP/1.1\r\nHost: h\r\n\r\n");
-    hear(fd, buf, sizeof buf, 5000, &closed);
+    hear(fd, buf, sizeof buf, MR_PATIENCE_MS, &closed);
     CHECK(closed);
     CHECK(strstr(buf, "event 2;\r\n") != NULL);
     CHECK(strstr(buf, "\r\n0\r\n") == NULL);
@@ -452,14 +455,14 @@ MR_TEST(the_drain_waits_for_streams_and_not_for_ever) {
     send_text(fd, "GET /step?n=2 HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK(until(fd, buf, sizeof buf, &n, "\r\n\r\n"));
     pthread_create(&t, NULL, drain_main, server);
-    usleep(100000);
+    MR_UNTIL(mr_http_draining(server));
     CHECK(mr_http_draining(server));
     sem_post(&sc.go);
     sem_post(&sc.go);
     CHECK(until(fd, buf, sizeof buf, &n, "0\r\n\r\n"));
     CHECK(strstr(buf, "event 1;") != NULL);
     bool closed;
-    hear(fd, buf, sizeof buf, 5000, &closed);
+    hear(fd, buf, sizeof buf, MR_PATIENCE_MS, &closed);
     CHECK(closed);
     pthread_join(t, NULL);
     CHECK_INT(atomic_load(&sc.logs), 1);

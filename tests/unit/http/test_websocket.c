@@ -121,7 +121,7 @@ static size_t frame(char *to, int op, bool fin, const char *p, size_t n) {
 static bool read_n(int fd, unsigned char *p, size_t n) {
     while (n) {
         struct pollfd pfd = {fd, POLLIN, 0};
-        ssize_t k = poll(&pfd, 1, 5000) > 0 ? recv(fd, p, n, 0) : 0;
+        ssize_t k = poll(&pfd, 1, MR_PATIENCE_MS) > 0 ? recv(fd, p, n, 0) : 0;
         if (k <= 0)
             return false;
         p += k;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
+#include "mr_wait.h"
 #include "store/blobs/impl.h"
 
 #include <fcntl.h>
@@ -287,7 +288,7 @@ MR_TEST(nothing_is_lost_while_uploads_and_sweeps_meet) {
         for (int i = 0; i < 3; i++)
             pthread_create(&t[i], NULL, upload, &first[i]);
         unsigned deleted = 0;
-        for (int ms = 0; ms < 20000 && deleted < 200; ms++) {
+        for (int ms = 0; ms < MR_PATIENCE_MS && deleted < 200; ms++) {
             usleep(1000);
             pthread_mutex_lock(&rows.lock);
             deleted = rows.deleted;

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "mr_test.h"
 #include "mr_tmp.h"
+#include "mr_wait.h"
 #include "store/db.h"
 
 #include <errno.h>
@@ -244,9 +245,8 @@ static void many_threads_share_commits(void) {
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(w[i].t, NULL);
-    CHECK_INT(mr_db_ping(db, NULL), 0); /* behind the last async write */
-    for (int i = 0; i < 10000 && atomic_load(&async_done) < THREADS * EACH; i++)
-        usleep(1000); /* the last batch's callbacks may still be running */
+    CHECK_INT(mr_db_ping(db, NULL), 0);                   /* behind the last async write */
+    MR_UNTIL(atomic_load(&async_done) >= THREADS * EACH); /* the last callbacks may still run */
     CHECK_INT(atomic_load(&async_done), THREADS * EACH);
     CHECK_INT(atomic_load(&async_failed), 0);
     CHECK_INT(rows(db), 2 * THREADS * EACH);
@@ -301,8 +301,7 @@ static void batch(struct mr_db *db, mr_db_fn *middle) {
     }
     pthread_mutex_unlock(&gate);
     CHECK_INT(mr_db_ping(db, NULL), 0);
-    for (int i = 0; i < 10000 && atomic_load(&async_done) + atomic_load(&async_failed) < 3; i++)
-        usleep(1000);
+    MR_UNTIL(atomic_load(&async_done) + atomic_load(&async_failed) >= 3);
 }
 
 static void bare_writes_fail_alone_or_all(void) {
