@@ -228,7 +228,7 @@ bool mr_fasttext_predict(const struct mr_fasttext *f, struct mr_str line, uint32
         scores_flat(f, x.sum, score);
     uint32_t best = 0;
     for (uint32_t k = 1; k < f->n_labels; k++)
-        if (score[k] > score[best])
+        if (score[k] >= score[best]) /* of equals the last, as fastText's heap leaves it */
             best = k;
     *ret_label = best;
     *ret_probability = fmin(exp(score[best]), 1);
