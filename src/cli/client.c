@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "cli/local_config.h"
+#include "wire/sse.h"
 
 #include <fcntl.h>
 
@@ -224,8 +225,10 @@ static struct curl_slist *headers_of(struct mr_client *c, bool json, const char 
     return h;
 }
 
-static int perform(struct mr_client *c, const char *path, struct curl_slist *headers,
-                   struct mr_reply *ret, struct mr_err *e) {
+/* Sends what is set up; *ret_code is curl's own outcome. `on_data` NULL: the body is collected. */
+static int transfer(struct mr_client *c, const char *path, struct curl_slist *headers,
+                    curl_write_callback on_data, void *arg, struct mr_reply *ret,
+                    CURLcode *ret_code, struct mr_err *e) {
     char text[CURL_ERROR_SIZE] = "";
     struct mr_buf url;
     mr_buf_init(&url, 16384);
@@ -242,8 +245,8 @@ static int perform(struct mr_client *c, const char *path, struct curl_slist *hea
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, text);
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, c->timeout_s < 10 ? c->timeout_s : 10L);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &ret->body);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data ? on_data : on_body);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, on_data ? arg : &ret->body);
     curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, ret);
     if (c->loopback)
@@ -255,9 +258,18 @@ static int perform(struct mr_client *c, const char *path, struct curl_slist *hea
     /* A server that refuses an upload may answer and hang up before all was sent. */
     if (code && !(ret->status >= 400 && ret->body.n)) {
         ret->status = 0;
+        *ret_code = code;
         return no_answer(c, code, text, e);
     }
-    return judge(c, ret, e);
+    *ret_code = CURLE_OK;
+    return 0;
+}
+
+static int perform(struct mr_client *c, const char *path, struct curl_slist *headers,
+                   struct mr_reply *ret, struct mr_err *e) {
+    CURLcode code;
+    int rc = transfer(c, path, headers, NULL, NULL, ret, &code, e);
+    return rc ? rc : judge(c, ret, e);
 }
 
 int mr_client_call(struct mr_client *c, const char *method, const char *path, struct mr_str body,
@@ -324,5 +336,59 @@ int mr_client_upload(struct mr_client *c, const char *path, const struct mr_uplo
     }
     curl_mime_free(form);
     curl_slist_free_all(h);
+    return rc;
+}
+
+/* --- streams ------------------------------------------------------------------------------ */
+
+struct stream {
+    struct mr_client *c;
+    struct mr_reply *reply;
+    struct mr_sse_parser parser;
+    int (*on_event)(void *arg, struct mr_str data);
+    void *arg;
+    bool done;
+    int rc;
+};
+
+static int on_sse(void *ctx, const struct mr_sse_event *ev) {
+    struct stream *s = ctx;
+    if (mr_str_is(ev->data, "[DONE]")) {
+        s->done = true;
+        return 0;
+    }
+    return s->on_event(s->arg, ev->data);
+}
+
+static size_t on_piece(char *p, size_t size, size_t n, void *arg) {
+    struct stream *s = arg;
+    long status = 0;
+    curl_easy_getinfo(s->c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 400)
+        return on_body(p, size, n, &s->reply->body);
+    s->rc = mr_sse_feed(&s->parser, p, size * n, NULL);
+    return s->rc ? 0 : size * n;
+}
+
+int mr_client_stream(struct mr_client *c, const char *path, struct mr_str body,
+                     int (*on_event)(void *arg, struct mr_str data), void *arg,
+                     struct mr_reply *ret, struct mr_err *e) {
+    struct stream s = {.c = c, .reply = ret, .on_event = on_event, .arg = arg};
+    CURLcode code;
+    *ret = (struct mr_reply){0};
+    mr_sse_begin(&s.parser, REPLY_MAX, REPLY_MAX, on_sse, &s);
+    curl_easy_reset(c->curl);
+    struct curl_slist *h = headers_of(c, true, NULL);
+    curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body.p);
+    curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+    int rc = transfer(c, path, h, on_piece, &s, ret, &code, e);
+    curl_slist_free_all(h);
+    mr_sse_release(&s.parser);
+    if (s.rc)
+        return s.rc == MR_ETOOBIG ? mr_fail(e, s.rc, "an event of the stream is too large") : s.rc;
+    if (!rc && ret->status >= 400)
+        return judge(c, ret, e);
+    if (!rc && !s.done)
+        rc = mr_fail(e, MR_EIO, "the stream ended before its last event");
     return rc;
 }

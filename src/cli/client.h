@@ -52,6 +52,13 @@ int mr_client_call(struct mr_client *c, const char *method, const char *path, st
 int mr_client_upload(struct mr_client *c, const char *path, const struct mr_upload *parts, size_t n,
                      mr_progress_fn *progress, void *arg, struct mr_reply *ret, struct mr_err *e);
 
+/* A POST whose reply is a stream of server-sent events. on_event gets each one's data; what it
+ * returns below 0 ends the call. A cut-off stream (no "[DONE]") is MR_EIO. No limit on the whole
+ * time. */
+int mr_client_stream(struct mr_client *c, const char *path, struct mr_str body,
+                     int (*on_event)(void *arg, struct mr_str data), void *arg,
+                     struct mr_reply *ret, struct mr_err *e);
+
 /* The id of a deployment that the user names by id or by exact name; `ret_id` holds `cap` bytes. */
 int mr_client_deployment(struct mr_client *c, const char *name, char *ret_id, size_t cap,
                          struct mr_err *e);

@@ -15,8 +15,9 @@ const struct mr_spec mr_completion_spec = {
 };
 
 static const struct mr_spec *const specs[] = {
-    &mr_deploy_spec,  &mr_predict_spec, &mr_models_spec, &mr_keys_spec,       &mr_logs_spec,
-    &mr_metrics_spec, &mr_prices_spec,  &mr_doctor_spec, &mr_completion_spec, &mr_version_spec,
+    &mr_deploy_spec,   &mr_predict_spec, &mr_models_spec,   &mr_keys_spec,       &mr_logs_spec,
+    &mr_metrics_spec,  &mr_prices_spec,  &mr_doctor_spec,   &mr_completion_spec, &mr_version_spec,
+    &mr_generate_spec, &mr_chat_spec,    &mr_classify_spec, &mr_ocr_spec,        &mr_jobs_spec,
 };
 #define N_SPECS (sizeof specs / sizeof *specs)
 

@@ -17,11 +17,14 @@ static const struct mr_opt opts[] = {
 };
 const struct mr_spec mr_models_spec = {
     .verb = "models",
-    .usage = "list | show ID|NAME | rm ID|NAME | rollback ID|NAME VERSION | catalog | pull [NAME…]",
+    .usage =
+        "list | show ID|NAME | rm ID|NAME | rollback ID|NAME VERSION | catalog | pull [NAME…] |\n"
+        "                       load NAME | unload NAME",
     .about = "Deployed models: all of them, one with its versions, delete one, or make another\n"
              "version of one the current one. catalog lists the models that come with millrace\n"
-             "and their licences; pull installs some of them (without a name: the default set).",
-    .subs = "list show rm rollback catalog pull",
+             "and their licences; pull installs some of them (without a name: the default set);\n"
+             "load and unload bring one into the server's memory or out of it.",
+    .subs = "list show rm rollback catalog pull load unload",
     .opts = opts,
     .net = true,
 };
@@ -178,14 +181,14 @@ static bool confirmed(const struct mr_args *a, const char *id) {
 }
 
 /* Sends and prints the answer's message, or the JSON. */
-static int act(struct mr_client *c, const struct mr_args *a, const char *method, const char *id,
-               const char *tail, struct mr_str body) {
+static int act_on(struct mr_client *c, const struct mr_args *a, const char *method,
+                  const char *folder, const char *id, const char *tail, struct mr_str body) {
     struct mr_reply r = {0};
     struct mr_err e = {0};
     struct mr_buf path;
     int status = 0;
     mr_buf_init(&path, 1024);
-    mr_buf_cstr(&path, "/api/v1/deployments/");
+    mr_buf_cstr(&path, folder);
     mr_percent_add(&path, mr_str(id));
     mr_buf_cstr(&path, tail);
     if (mr_client_call(c, method, path.p, body, &r, &e))
@@ -199,12 +202,20 @@ static int act(struct mr_client *c, const struct mr_args *a, const char *method,
     return status;
 }
 
+static int act(struct mr_client *c, const struct mr_args *a, const char *method, const char *id,
+               const char *tail, struct mr_str body) {
+    return act_on(c, a, method, "/api/v1/deployments/", id, tail, body);
+}
+
 static int run(struct mr_client *c, const struct mr_args *a) {
     const char *sub = a->pos[0];
     struct mr_err e = {0};
     char id[80];
     if (!strcmp(sub, "list"))
         return list(c, a);
+    if (!strcmp(sub, "load") || !strcmp(sub, "unload"))
+        return act_on(c, a, "POST", "/api/v2/models/", a->pos[1], *sub == 'l' ? "/load" : "/unload",
+                      MR_LIT("{}"));
     if (mr_client_deployment(c, a->pos[1], id, sizeof id, &e))
         return mr_args_failed(a, &e);
     if (!strcmp(sub, "show"))
@@ -230,7 +241,7 @@ int mr_cli_models(int argc, char **argv) {
     static const struct {
         const char *name;
         int n_pos;
-    } subs[] = {{"list", 1}, {"show", 2}, {"rm", 2}, {"rollback", 3}};
+    } subs[] = {{"list", 1}, {"show", 2}, {"rm", 2}, {"rollback", 3}, {"load", 2}, {"unload", 2}};
     struct mr_args a;
     struct mr_client c;
     struct mr_err e = {0};
@@ -239,16 +250,17 @@ int mr_cli_models(int argc, char **argv) {
     if (mr_args_parse(&a, &mr_models_spec, argc, argv, &status))
         return status;
     if (!a.n_pos)
-        return mr_args_wrong(&a, "list, show, rm, rollback, catalog or pull?");
+        return mr_args_wrong(&a, "list, show, rm, rollback, catalog, pull, load or unload?");
     if (!strcmp(a.pos[0], "pull"))
         return mr_models_pull(&a);
     if (!strcmp(a.pos[0], "catalog") && a.n_pos == 1)
         return mr_models_catalog(&a);
-    while (i < 4 && strcmp(a.pos[0], subs[i].name))
+    while (i < 6 && strcmp(a.pos[0], subs[i].name))
         i++;
-    if (i == 4)
-        return mr_args_wrong(&a, "'%.40s' is none of list, show, rm, rollback, catalog, pull",
-                             a.pos[0]);
+    if (i == 6)
+        return mr_args_wrong(
+            &a, "'%.40s' is none of list, show, rm, rollback, catalog, pull, load, unload",
+            a.pos[0]);
     if (a.n_pos != subs[i].n_pos)
         return mr_args_wrong(&a, "%s takes %d argument%s", subs[i].name, subs[i].n_pos - 1,
                              subs[i].n_pos == 2 ? "" : "s");

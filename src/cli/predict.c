@@ -3,9 +3,8 @@
 #include "base/codec.h"
 #include "base/num.h"
 #include "cli/client.h"
+#include "cli/read_input.h"
 #include "cli/verbs.h"
-
-#include <errno.h>
 
 #define DATA_MAX (64u << 20)
 
@@ -23,23 +22,6 @@ const struct mr_spec mr_predict_spec = {
     .opts = opts,
     .net = true,
 };
-
-static int read_all(const char *path, struct mr_buf *b, struct mr_err *e) {
-    MR_AUTO_FCLOSE FILE *own = path ? fopen(path, "rbe") : NULL;
-    FILE *f = path ? own : stdin;
-    if (!f)
-        return mr_fail_errno(e, path);
-    for (;;) {
-        char *p = mr_buf_reserve(b, 65536);
-        if (!p)
-            return mr_fail(e, MR_ETOOBIG, "the data is larger than %u MB", DATA_MAX >> 20);
-        size_t n = fread(p, 1, 65536, f);
-        b->n += n;
-        if (n == 0)
-            break;
-    }
-    return ferror(f) ? mr_fail_errno(e, path ? path : "standard input") : 0;
-}
 
 /* "5.1, 3.5" */
 static bool plain_numbers(struct mr_str s) {
@@ -136,11 +118,7 @@ static int run(struct mr_client *c, const struct mr_args *a) {
     mr_buf_init(&data, DATA_MAX);
     mr_buf_init(&body, DATA_MAX + 4096);
     mr_buf_init(&path, 1024);
-    int rc = 0;
-    if (!strcmp(text, "-") || text[0] == '@')
-        rc = read_all(text[0] == '@' ? text + 1 : NULL, &data, &e);
-    else
-        mr_buf_cstr(&data, text);
+    int rc = mr_cli_read_input(text, &data, &e);
     if (rc)
         return mr_args_failed(a, &e);
     if (!data.n)

@@ -182,7 +182,8 @@ class NLP(_Service):
     def embeddings(
         self, texts: Union[str, Sequence[str]], *, model: Optional[str] = None, **more: Any
     ) -> Any:
-        body = _given(texts=[texts] if isinstance(texts, str) else list(texts), model=model, **more)
+        given = texts if isinstance(texts, str) else list(texts)
+        body = _given(input=given, model=model, **more)
         return self._call("POST", "/ai/nlp/embeddings", body=body)
 
 
