@@ -116,6 +116,12 @@ def session(ident, amount=100, status="paid", mode="payment", **more):
             "subscription": None, "url": None, **more}
 
 
+def dispute(ident, amount, intent, status):
+    return {"id": ident, "object": "dispute", "amount": amount, "charge": "ch_" + ident,
+            "currency": "usd", "metadata": {}, "payment_intent": intent, "reason": "fraudulent",
+            "status": status}
+
+
 def charge(ident, amount, refunded, intent):
     return {"id": ident, "object": "charge", "amount": amount, "amount_refunded": refunded,
             "currency": "usd", "customer": None, "metadata": {}, "payment_intent": intent,

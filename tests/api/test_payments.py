@@ -11,7 +11,7 @@ import stripe
 import stripe_side
 from client import Api
 from server import Server
-from stripe_side import SECRET, charge, deliver, event, session
+from stripe_side import SECRET, charge, dispute, deliver, event, session
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,32 @@ def test_from_checkout_to_report(api, recorder, tenant):
     deliver(anyone, event("checkout.session.completed",
                           session(ident + "_eur", 700, currency="eur", metadata={})))
     assert user.get("/api/report/daily").json()["income"] == 1.0
+
+
+def test_a_dispute_is_held_back_and_when_won_comes_back_once(api, recorder, tenant):
+    user = tenant()
+    assert user.post("/api/payment/micro", {"user_id": 42}).status == 200
+    ident = f"cs_test_{recorder.made}"
+    intent, anyone = f"pi_{ident}", user.as_(None)
+    for kind, status, income in (("created", "needs_response", 0.5), ("funds_withdrawn", "under_review", 0.5),
+                                 ("closed", "won", 1.5), ("funds_reinstated", "won", 1.5),
+                                 ("created", "needs_response", 1.5)):
+        if kind == "created" and status == "needs_response":
+            deliver(anyone, event("checkout.session.completed", session(ident, 150)))
+        body = event("charge.dispute." + kind, dispute("dp_" + ident, 100, intent, status))
+        for _ in range(2):
+            assert deliver(anyone, body).status == 200
+        report = user.get("/api/report/daily").json()
+        assert report["income"] == income == report["breakdown"]["income_breakdown"]["micro_payment"]
+    # The end before the beginning, and before the payment itself.
+    assert user.post("/api/payment/micro", {"user_id": 43}).status == 200
+    ident = f"cs_test_{recorder.made}"
+    intent = f"pi_{ident}"
+    for kind, status in (("funds_reinstated", "won"), ("closed", "won"), ("created", "needs_response")):
+        deliver(anyone, event("charge.dispute." + kind, dispute("dp_" + ident, 150, intent, status)))
+    deliver(anyone, event("checkout.session.completed", session(ident, 150)))
+    assert user.get("/api/report/daily").json()["income"] == 3.0
+    assert user.get("/api/report/daily?user_id=43").json()["income"] == 1.5
 
 
 def test_a_subscription_sets_the_tier_and_is_counted(api, recorder, tenant):

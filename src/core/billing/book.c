@@ -183,8 +183,11 @@ static int apply(struct mr_billing *b, struct mr_tx *tx, struct mr_id id, const 
     if (rc < 0 || r->amount_nano <= before)
         return rc < 0 ? rc : 0;
     rc = load(tx, id, &k, e);
+    struct mr_str object = r->id;
+    if (mr_str_starts(object, MR_LIT(MR_WON)))
+        object = mr_strn(object.p + strlen(MR_WON), object.n - strlen(MR_WON));
     if (!rc)
-        rc = post(b, tx, r->kind, &k.p, k.end_user, r->amount_nano - before, r->currency, r->id,
+        rc = post(b, tx, r->kind, &k.p, k.end_user, r->amount_nano - before, r->currency, object,
                   r->at_us, e);
     if (!rc)
         rc = mr_db_prepare(tx,

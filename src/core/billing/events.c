@@ -294,20 +294,42 @@ static int on_refund(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
     return rc ? rc : mr_book_return(ev->b, tx, &r, e);
 }
 
-static int on_dispute(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
-    struct mr_return r = {
+static int dispute_of(struct event *ev, struct mr_return *ret, struct mr_err *e) {
+    *ret = (struct mr_return){
         .id = id_of(ev->object, "id"),
         .kind = MR_ENTRY_DISPUTE,
         .currency = field(ev->object, "currency"),
         .at_us = ev->created_s * 1000000,
         .ref = {id_of(ev->object, "payment_intent"), id_of(ev->object, "charge")}};
-    if (!r.id.n)
+    if (!ret->id.n)
         return mr_fail(e, MR_EINVAL, "the event's dispute has no id");
     /* An inquiry: no money moves unless it becomes a dispute, which funds_withdrawn tells. */
     if (mr_str_starts(field(ev->object, "status"), MR_LIT("warning_")))
         return 0;
-    int rc = amount(ev, "amount", &r.amount_nano, e);
+    return amount(ev, "amount", &ret->amount_nano, e);
+}
+
+static int on_dispute(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
+    struct mr_return r;
+    int rc = dispute_of(ev, &r, e);
     return rc ? rc : mr_book_return(ev->b, tx, &r, e);
+}
+
+/* Two events tell that the money is back; what it took is booked first, in case the event that
+ * told so is still to come. */
+static int on_dispute_end(struct event *ev, struct mr_tx *tx, struct mr_err *e) {
+    struct mr_return r;
+    bool back = mr_str_is(ev->type, "charge.dispute.funds_reinstated") ||
+                mr_str_is(field(ev->object, "status"), "won");
+    int rc = dispute_of(ev, &r, e);
+    if (rc || !back)
+        return rc;
+    rc = mr_book_return(ev->b, tx, &r, e);
+    if (rc)
+        return rc;
+    r.kind = MR_ENTRY_DISPUTE_WON;
+    r.id = mr_str(mr_arena_fmt(&ev->arena, MR_WON "%.*s", (int)r.id.n, r.id.p));
+    return r.id.n ? mr_book_return(ev->b, tx, &r, e) : mr_fail(e, MR_ENOMEM, "out of memory");
 }
 
 static const struct {
@@ -327,6 +349,8 @@ static const struct {
     {"charge.refunded", on_refund},
     {"charge.dispute.created", on_dispute},
     {"charge.dispute.funds_withdrawn", on_dispute},
+    {"charge.dispute.closed", on_dispute_end},
+    {"charge.dispute.funds_reinstated", on_dispute_end},
 };
 
 /* 1: seen before. The row commits with the booking. */

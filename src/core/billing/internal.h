@@ -42,12 +42,14 @@ struct mr_payment {
 /* Books the payment unless one of its refs is booked; then the others are only remembered. */
 int mr_book_payment(struct mr_billing *b, struct mr_tx *tx, const struct mr_payment *p,
                     struct mr_err *e);
-/* A refund (`amount_nano` is all that was refunded of the charge so far) or a dispute (its own
- * amount), `id` of the charge or the dispute. Waits for its payment when that is unknown: with a
- * `customer`, for any payment for a subscription of theirs that it fits into. */
+/* A refund (`amount_nano` is all that was refunded of the charge so far), a dispute or a won one
+ * (its own amount); `id` of the charge or the dispute, of a won one behind MR_WON. Waits for its
+ * payment when that is unknown: with a `customer`, for any payment for a subscription of theirs
+ * that it fits into. */
+#define MR_WON "won:"
 struct mr_return {
     struct mr_str id;
-    enum mr_entry_kind kind; /* MR_ENTRY_REFUND, MR_ENTRY_DISPUTE */
+    enum mr_entry_kind kind; /* MR_ENTRY_REFUND, MR_ENTRY_DISPUTE, MR_ENTRY_DISPUTE_WON */
     struct mr_str customer, currency;
     int64_t amount_nano, at_us;
     struct mr_str ref[4];

@@ -46,10 +46,11 @@ enum mr_book {
     MR_BOOK_LOCAL_COMPUTE = 6,    /* counterpart of local models' charges */
 };
 enum mr_entry_kind {
-    MR_ENTRY_CHARGE = 1,  /* Dr API_COST       Cr PROVIDER_PAYABLE (or LOCAL_COMPUTE) */
-    MR_ENTRY_INCOME = 2,  /* Dr STRIPE         Cr SUBSCRIPTION or MICRO_PAYMENT */
-    MR_ENTRY_REFUND = 3,  /* Dr SUBSCRIPTION or MICRO_PAYMENT   Cr STRIPE */
-    MR_ENTRY_DISPUTE = 4, /* as a refund, while Stripe holds the money */
+    MR_ENTRY_CHARGE = 1,      /* Dr API_COST       Cr PROVIDER_PAYABLE (or LOCAL_COMPUTE) */
+    MR_ENTRY_INCOME = 2,      /* Dr STRIPE         Cr SUBSCRIPTION or MICRO_PAYMENT */
+    MR_ENTRY_REFUND = 3,      /* Dr SUBSCRIPTION or MICRO_PAYMENT   Cr STRIPE */
+    MR_ENTRY_DISPUTE = 4,     /* as a refund, while Stripe holds the money */
+    MR_ENTRY_DISPUTE_WON = 5, /* as income: what the dispute took comes back */
 };
 
 /* --- charges ------------------------------------------------------------------------------ */
@@ -110,8 +111,8 @@ int mr_ledger_recover(struct mr_ledger *l, const char *family,
                                 struct mr_err *e),
                       void *arg, struct mr_err *e);
 
-/* Income, refund, dispute: amount > 0 in nanos of `currency` ("usd"). `ref` names the object at
- * Stripe. */
+/* Income, refund, dispute, dispute won: amount > 0 in nanos of `currency` ("usd"). `ref` names the
+ * object at Stripe. */
 struct mr_posting {
     enum mr_entry_kind kind;
     enum mr_book income; /* SUBSCRIPTION or MICRO_PAYMENT */

@@ -7,7 +7,7 @@ static const struct {
     {"an entry's books do not fit its kind: entry",
      "SELECT id FROM ledger WHERE amount < 0 OR NOT ("
      "(kind = 1 AND debit = 2 AND credit IN (1, 6) AND charge > 0 AND currency = 'usd') OR "
-     "(kind = 2 AND debit = 3 AND credit IN (4, 5) AND charge = 0) OR "
+     "(kind IN (2, 5) AND debit = 3 AND credit IN (4, 5) AND charge = 0) OR "
      "(kind IN (3, 4) AND debit IN (4, 5) AND credit = 3 AND charge = 0)) LIMIT 1"},
     {"a charge has more than one entry: charge",
      "SELECT charge FROM ledger WHERE charge > 0 GROUP BY charge HAVING COUNT(*) > 1 LIMIT 1"},

@@ -42,7 +42,7 @@ int mr_ledger_add_entry(struct mr_ledger *l, struct mr_tx *tx, const struct mr_e
 
 int mr_ledger_post_in(struct mr_ledger *l, struct mr_tx *tx, const struct mr_posting *p,
                       struct mr_err *e) {
-    bool in = p->kind == MR_ENTRY_INCOME;
+    bool in = p->kind == MR_ENTRY_INCOME || p->kind == MR_ENTRY_DISPUTE_WON;
     if (!in && p->kind != MR_ENTRY_REFUND && p->kind != MR_ENTRY_DISPUTE)
         return mr_fail(e, MR_EINTERNAL, "ledger: entry kind %d is not posted", p->kind);
     if (p->income != MR_BOOK_SUBSCRIPTION && p->income != MR_BOOK_MICRO_PAYMENT)

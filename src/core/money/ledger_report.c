@@ -115,7 +115,8 @@ static int add_row(struct mr_report_line *l, struct mr_stmt *s, struct mr_err *e
              add(&l->tokens.cache_write, mr_db_i64(s, 10)) &&
              add(&l->tokens.output, mr_db_i64(s, 11));
     } else {
-        int64_t v = kind == MR_ENTRY_INCOME ? amount : -amount;
+        bool in = kind == MR_ENTRY_INCOME || kind == MR_ENTRY_DISPUTE_WON;
+        int64_t v = in ? amount : -amount;
         ok = add(&l->income_nano, v) &&
              add(book == MR_BOOK_SUBSCRIPTION ? &l->subscription_nano : &l->micro_nano, v);
     }

@@ -307,10 +307,11 @@ static inline int digest_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct mr_stmt *s;
     struct mr_id id = {0};
     char line[200];
-    static const char *const kinds[] = {"", "charge", "income", "refund", "dispute"};
+    static const char *const kinds[] = {"", "charge", "income", "refund", "dispute", "won"};
     int rc = mr_db_prepare(
         tx,
-        "SELECT l.account, l.kind, CASE WHEN l.kind = 2 THEN l.credit ELSE l.debit END AS book, "
+        "SELECT l.account, l.kind, CASE WHEN l.kind IN (2, 5) THEN l.credit ELSE l.debit END AS "
+        "book, "
         "l.currency, COALESCE(u.name, '-') AS who, SUM(l.amount) FROM ledger l "
         "LEFT JOIN end_users u ON u.id = l.end_user GROUP BY l.account, l.kind, book, l.currency, "
         "who ORDER BY l.kind, book, l.currency, who, l.account",

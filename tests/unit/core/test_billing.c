@@ -440,6 +440,49 @@ MR_TEST(an_inquiry_moves_no_money) {
     books_close(&b);
 }
 
+/* Every order of a payment's and its dispute's events, each twice. */
+MR_TEST(a_won_dispute_comes_back_once) {
+    static const char *const type[] = {NULL, "charge.dispute.created", "charge.dispute.closed",
+                                       "charge.dispute.funds_reinstated"};
+    for (int order = 0; order < 24; order++) {
+        int left[] = {0, 1, 2, 3}, n = 4;
+        books_open(&b);
+        own_session(&b, b.tenant, "cs_1", "payment", "42");
+        for (int i = 0, o = order; i < 4; i++) {
+            int pick = o % n;
+            o /= n;
+            int what = left[pick];
+            left[pick] = left[--n];
+            if (what == 0) {
+                paid_session("cs_1", "payment", "paid", "usd", 1000);
+                twice(&b, SUB_DONE, T0, json);
+                continue;
+            }
+            dispute_json(json, "dp_1", "ch_9", "pi_9", 900, what == 1 ? "needs_response" : "won");
+            twice(&b, type[what], T0 + what, json);
+        }
+        CHECK_BOOKS(&b, "income micro tenant 42 usd 10.000\n"
+                        "dispute micro tenant 42 usd 9.000\nwon micro tenant 42 usd 9.000\n");
+        books_close(&b);
+    }
+}
+
+MR_TEST(a_lost_dispute_stays_and_a_closed_inquiry_moves_nothing) {
+    books_open(&b);
+    paid_session("cs_1", "payment", "paid", "usd", 1000);
+    twice(&b, SUB_DONE, T0, json);
+    dispute_json(json, "dp_1", "ch_9", "pi_9", 1000, "warning_closed");
+    twice(&b, "charge.dispute.closed", T0 + 1, json);
+    CHECK_BOOKS(&b, "income micro operator ada@example.com usd 10.000\n");
+    dispute_json(json, "dp_2", "ch_9", "pi_9", 1000, "needs_response");
+    twice(&b, "charge.dispute.created", T0 + 2, json);
+    dispute_json(json, "dp_2", "ch_9", "pi_9", 1000, "lost");
+    twice(&b, "charge.dispute.closed", T0 + 3, json);
+    CHECK_BOOKS(&b, "income micro operator ada@example.com usd 10.000\n"
+                    "dispute micro operator ada@example.com usd 10.000\n");
+    books_close(&b);
+}
+
 /* --- what cannot be booked ---------------------------------------------------------------- */
 
 MR_TEST(an_event_that_fails_may_come_again) {
@@ -483,4 +526,6 @@ MR_TEST_MAIN(CASE(a_micro_payment_of_ours), CASE(a_session_that_we_did_not_creat
              CASE(refunds_come_in_steps_and_before_their_payment),
              CASE(refunds_of_invoices_that_nothing_names),
              CASE(an_invoice_payment_names_the_payment_of_an_invoice),
-             CASE(an_inquiry_moves_no_money), CASE(an_event_that_fails_may_come_again))
+             CASE(an_inquiry_moves_no_money), CASE(a_won_dispute_comes_back_once),
+             CASE(a_lost_dispute_stays_and_a_closed_inquiry_moves_nothing),
+             CASE(an_event_that_fails_may_come_again))

@@ -96,6 +96,10 @@ static void life(bool ours, bool old, bool ended) {
                 "");
     dispute_json(add("charge.dispute.created", 320), "dp_1", "ch_of_in_1", "pi_of_in_1", 2000,
                  "needs_response");
+    dispute_json(add("charge.dispute.funds_reinstated", 321), "dp_1", "ch_of_in_1", "pi_of_in_1",
+                 2000, "won");
+    dispute_json(add("charge.dispute.closed", 322), "dp_1", "ch_of_in_1", "pi_of_in_1", 2000,
+                 "won");
     late.payment_status = "unpaid";
     add_session("checkout.session.completed", 330, late);
     late.payment_status = "paid";
@@ -198,14 +202,16 @@ static void our_metadata(void) {
     "income micro tenant 42 usd 5.000\n"                                                           \
     "refund sub tenant ada@example.com usd 23.000\n"                                               \
     "refund micro tenant 42 usd 2.500\n"                                                           \
-    "dispute sub tenant ada@example.com usd 20.000\n"
+    "dispute sub tenant ada@example.com usd 20.000\n"                                              \
+    "won sub tenant ada@example.com usd 20.000\n"
 #define THEIR_BOOKS                                                                                \
     "income sub operator ada@example.com usd 65.000\n"                                             \
     "income micro operator ada@example.com eur 7.000\n"                                            \
     "income micro operator ada@example.com usd 5.000\n"                                            \
     "refund sub operator ada@example.com usd 23.000\n"                                             \
     "refund micro operator ada@example.com usd 2.500\n"                                            \
-    "dispute sub operator ada@example.com usd 20.000\n"
+    "dispute sub operator ada@example.com usd 20.000\n"                                            \
+    "won sub operator ada@example.com usd 20.000\n"
 
 MR_TEST(our_customers_history) {
     our_metadata();
