@@ -2,6 +2,7 @@
 
 #include "core/catalog/residency.h"
 #include "core/jobs/predictions.h"
+#include "core/text/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,13 +59,28 @@ static int open_jobs(struct mr_core *core, const struct mr_config *c, struct mr_
     return mr_jobs_open(&jc, &core->jobs, e);
 }
 
+static int open_text(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
+    struct mr_text_config tc = {.db = core->db,
+                                .catalog = core->catalog,
+                                .residency = core->residency,
+                                .gateway = core->gateway,
+                                .ledger = core->ledger,
+                                .prices = core->price_book,
+                                .log = &core->log,
+                                .max_output_tokens = c->max_output_tokens};
+    return mr_text_open(&tc, &core->text, e);
+}
+
 int mr_serve_ai_open(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
     int rc = open_models(core, c, e);
+    if (!rc)
+        rc = open_text(core, c, e);
     return rc ? rc : open_jobs(core, c, e);
 }
 
 void mr_serve_ai_close(struct mr_core *core) {
     mr_jobs_free(core->jobs, JOBS_GRACE_MS);
+    mr_text_free(core->text);
     mr_residency_free(core->residency);
     mr_catalog_free(core->catalog);
 }

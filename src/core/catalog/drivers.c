@@ -1,6 +1,9 @@
 #include "core/catalog/drivers.h"
 
+#include "engine/llm/llm.h"
+#include "engine/nlp/ner.h"
 #include "engine/nlp/nlp.h"
+#include "engine/vision/vision.h"
 
 /* Adapts an engine's open, close and memory functions of one handle type. */
 #define DRIVER(name, type, open_expr, close_fn, memory_fn)                                         \
@@ -22,12 +25,66 @@
 
 DRIVER(embedder, mr_embedder, mr_embedder_open(m->dir, &handle, e), mr_embedder_free,
        mr_embedder_memory)
+DRIVER(classifier, mr_classifier, mr_classifier_open(m->dir, &handle, e), mr_classifier_free,
+       mr_classifier_memory)
+DRIVER(detector, mr_detector, mr_detector_open(m->dir, &handle, e), mr_detector_free,
+       mr_detector_memory)
+DRIVER(ner, mr_ner, mr_ner_open(m->dir, &handle, e), mr_ner_free, mr_ner_memory)
+
+/* --- language models ---------------------------------------------------------------------- */
+
+static int open_llm(const struct mr_catalog_model *m, const struct mr_residency_config *c,
+                    void **ret, struct mr_err *e) {
+    struct mr_llm *handle = NULL;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", m->dir, m->file);
+    struct mr_llm_config lc = {.path = path,
+                               .parallel = c->llm_parallel,
+                               .threads = c->llm_threads,
+                               .queue_max = c->llm_queue,
+                               .memory_max = c->memory_max,
+                               .log = c->log};
+    int rc = mr_llm_open(&lc, &handle, e);
+    if (!rc)
+        *ret = handle;
+    return rc;
+}
+
+static void close_llm(void *handle) {
+    mr_llm_free(handle);
+}
+
+static struct mr_llm_info info_of(void *handle) {
+    struct mr_llm_info i;
+    mr_llm_info(handle, &i);
+    return i;
+}
+
+static uint64_t memory_llm(void *handle) {
+    return info_of(handle).memory;
+}
+
+static uint64_t queue_llm(void *handle) {
+    return info_of(handle).queued;
+}
+
+static double cpu_llm(void *handle) {
+    return info_of(handle).cpu_seconds;
+}
 
 #define ROW(name)                                                                                  \
     { .open = open_##name, .close = close_##name, .memory = memory_##name }
 
 const struct mr_model_driver mr_model_drivers[MR_KIND_N] = {
+    [MR_KIND_LLM] = {.open = open_llm,
+                     .close = close_llm,
+                     .memory = memory_llm,
+                     .queue = queue_llm,
+                     .cpu_seconds = cpu_llm},
     [MR_KIND_EMBEDDER] = ROW(embedder),
+    [MR_KIND_CLASSIFIER] = ROW(classifier),
+    [MR_KIND_DETECTOR] = ROW(detector),
+    [MR_KIND_NER] = ROW(ner),
     [MR_KIND_KEYWORDS] = {.open = NULL}, /* algorithms: nothing to load */
     [MR_KIND_SUMMARY] = {.open = NULL},
 };

@@ -332,14 +332,11 @@ int mr_model_load(struct mr_residency *r, const struct mr_catalog_model *m, bool
     struct mr_slot *s = mr_slot_of(r, m);
     int rc = 0;
     pthread_mutex_lock(&r->mu);
-    if (s->state == MR_MODEL_LOADING || (s->state == MR_MODEL_LOADED && !again)) {
-        pthread_mutex_unlock(&r->mu);
-        return 0;
-    }
     enum mr_model_state before = s->state;
-    if (before != MR_MODEL_LOADED)
-        rc = may_load(r, s, e);
-    if (!rc) {
+    bool there = before == MR_MODEL_LOADING || (before == MR_MODEL_LOADED && !again);
+    if (!there || !r->service[m->service].running)
+        rc = before == MR_MODEL_LOADED && r->service[m->service].running ? 0 : may_load(r, s, e);
+    if (!rc && !there) {
         s->state = MR_MODEL_LOADING;
         rc = start_thread(r, &(struct background){.r = r, .s = s}, run_load, e);
         if (rc)

@@ -178,7 +178,7 @@ MR_TEST(a_stopped_service_refuses_and_holds_nothing) {
     CHECK_INT(mr_service_stop(r, MR_SERVICE_LLM, &err), 0);
     struct mr_use other;
     CHECK_INT(begin(r, "a", &other), MR_EUNAVAIL);
-    CHECK_INT(mr_model_load(r, model("a"), false, &err), 0); /* still loaded by its user */
+    CHECK_INT(mr_model_load(r, model("a"), false, &err), MR_EUNAVAIL);
     CHECK_INT(begin(r, "ocr", &other), 0);                   /* another service goes on */
     mr_use_end(&other, true);
     CHECK_INT(atomic_load(&closed), 0);
