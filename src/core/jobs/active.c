@@ -126,6 +126,12 @@ int mr_job_next(struct mr_jobs *j, unsigned service, struct mr_job_active **ret,
         *ret_due_ns = due;
         return 0;
     }
+    for (int p = best->priority + 1; p < MR_JOB_PRIORITIES; p++)
+        if (j->service[service].maybe_queued[p]) { /* they come first: the keeper claims them */
+            mr_jobs_kick_locked(j);
+            *ret_due_ns = INT64_MAX;
+            return 0;
+        }
     *ret = best;
     j->service[service].last[best->priority] = best->account;
     if (best->stage == MR_JOB_PREPARE) {
@@ -138,10 +144,11 @@ int mr_job_next(struct mr_jobs *j, unsigned service, struct mr_job_active **ret,
     return 1;
 }
 
-int64_t mr_job_ready(const struct mr_jobs *j, unsigned service, int64_t enough) {
+int64_t mr_job_ready(const struct mr_jobs *j, unsigned service, int priority, int64_t enough) {
     int64_t n = 0;
     for (const struct mr_job_active *a = j->active; a && n < enough; a = a->next) {
-        if (a->service != service || atomic_load(&a->stop) || a->fatal.code)
+        if (a->service != service || (int)a->priority < priority || atomic_load(&a->stop) ||
+            a->fatal.code)
             continue;
         if (a->stage == MR_JOB_RUN)
             n += a->total - a->taken_n;
@@ -149,4 +156,16 @@ int64_t mr_job_ready(const struct mr_jobs *j, unsigned service, int64_t enough) 
             n += a->total ? a->total - a->stored : enough; /* not counted: wait and see */
     }
     return n < enough ? n : enough;
+}
+
+void mr_job_maybe_queued(struct mr_jobs *j, unsigned service, int priority) {
+    j->service[service].queued_seq++;
+    for (int p = 0; p < MR_JOB_PRIORITIES; p++)
+        if (priority < 0 || p == priority)
+            j->service[service].maybe_queued[p] = true;
+}
+
+bool mr_job_any_queued(const struct mr_jobs *j, unsigned service) {
+    const bool *q = j->service[service].maybe_queued;
+    return q[MR_JOB_LOW] || q[MR_JOB_NORMAL] || q[MR_JOB_HIGH] || q[MR_JOB_CRITICAL];
 }

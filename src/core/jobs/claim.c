@@ -12,11 +12,11 @@
 struct claim {
     struct mr_jobs *j;
     unsigned service;
-    int64_t want;                       /* items that the workers lack */
+    int64_t want[MR_JOB_PRIORITIES];    /* items of it or above that the workers lack */
     unsigned held[MR_JOB_PRIORITIES];   /* jobs that are held */
     struct mr_job_active *list, *first; /* claimed; in the end the list goes to j->active */
     unsigned n;
-    bool left; /* the queue may hold more */
+    bool left[MR_JOB_PRIORITIES]; /* the queue may hold more */
 };
 
 /* --- one job ------------------------------------------------------------------------------ */
@@ -143,8 +143,8 @@ static int claim_one(struct claim *c, struct mr_tx *tx, int priority, struct mr_
     c->list = a;
     c->n++;
     c->held[priority]++;
-    c->want -=
-        a->total > a->stored ? a->total - a->stored : c->want; /* not counted: wait and see */
+    for (int p = MR_JOB_LOW; p <= priority; p++) /* not counted: wait and see */
+        c->want[p] -= a->total > a->stored ? a->total - a->stored : c->want[p];
     return 0;
 }
 
@@ -197,12 +197,12 @@ static int round_of(struct claim *c, struct mr_tx *tx, int priority, struct mr_e
         bool past = wrapped && memcmp(account.b, start.b, 16) > 0 && !mr_id_eq(start, zero);
         if (rc && !past) {
             if (c->n >= AT_ONCE || c->held[priority] >= MR_JOB_ACTIVE_MAX) {
-                c->left = true;
+                c->left[priority] = true;
                 return 0;
             }
             at = account;
-            c->left = true;
-            if (c->want <= 0 && is_held(c, priority, account))
+            c->left[priority] = true;
+            if (c->want[priority] <= 0 && is_held(c, priority, account))
                 continue;
             rc = claim_one(c, tx, priority, account, e);
             if (rc)
@@ -225,7 +225,7 @@ static int claim_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
         do {
             before = c->n;
             rc = round_of(c, tx, p, e);
-        } while (!rc && c->want > 0 && c->n > before && c->n < AT_ONCE);
+        } while (!rc && c->want[p] > 0 && c->n > before && c->n < AT_ONCE);
     }
     mr_crash_point("job-claimed");
     return rc;
@@ -236,15 +236,17 @@ int mr_job_claim(struct mr_jobs *j, unsigned service, bool *ret_more, struct mr_
     struct claim c = {.j = j, .service = service};
     int64_t enough = (int64_t)s->r.at_once * AHEAD;
     pthread_mutex_lock(&j->mu);
-    c.want = enough - mr_job_ready(j, service, enough);
+    for (int p = 0; p < MR_JOB_PRIORITIES; p++)
+        c.want[p] = enough - mr_job_ready(j, service, p, enough);
+    unsigned seq = s->queued_seq;
     for (const struct mr_job_active *a = j->active; a; a = a->next)
         if (a->service == service && !a->lost)
             c.held[a->priority]++;
-    s->maybe_queued = false; /* what comes from now on sets it again */
     pthread_mutex_unlock(&j->mu);
     int rc = mr_db_write(j->c.db, claim_in, &c, e);
     pthread_mutex_lock(&j->mu);
-    s->maybe_queued |= c.left || rc;
+    for (int p = 0; p < MR_JOB_PRIORITIES; p++)
+        s->maybe_queued[p] = c.left[p] || rc || (s->maybe_queued[p] && seq != s->queued_seq);
     for (struct mr_job_active *a = c.list; a;) {
         struct mr_job_active *next = a->next;
         if (rc)
@@ -255,8 +257,7 @@ int mr_job_claim(struct mr_jobs *j, unsigned service, bool *ret_more, struct mr_
         }
         a = next;
     }
-    if (c.n)
-        pthread_cond_broadcast(&s->work);
+    pthread_cond_broadcast(&s->work); /* also for what waited for the answer that there is none */
     pthread_mutex_unlock(&j->mu);
     if (!rc)
         *ret_more = c.n == AT_ONCE;
@@ -334,7 +335,7 @@ int mr_job_recover(struct mr_jobs *j, bool all, struct mr_err *e) {
     }
     pthread_mutex_lock(&j->mu);
     for (unsigned i = 0; i < j->n_service && any; i++)
-        j->service[i].maybe_queued = true;
+        mr_job_maybe_queued(j, i, -1);
     pthread_mutex_unlock(&j->mu);
     return rc;
 }

@@ -143,8 +143,10 @@ static int strip(struct creation *c, yyjson_val *o, struct mr_err *e) {
     }
     mr_buf_char(&b, '}');
     if (!rc && !mr_buf_ok(&b))
-        rc = mr_fail_field(e, MR_EFIELD, "parameters", "parameters without inputs exceed %u MB",
-                           PARAMETERS_MAX >> 20);
+        rc = b.fail == MR_ENOMEM
+                 ? mr_fail(e, MR_ENOMEM, "out of memory")
+                 : mr_fail_field(e, MR_EFIELD, "parameters",
+                                 "parameters without inputs exceed %u MB", PARAMETERS_MAX >> 20);
     if (!rc) {
         c->job.parameters = mr_arena_keep(c->arena, mr_buf_view(&b));
         if (!c->job.parameters.p)
@@ -382,7 +384,7 @@ static void wake(struct creation *c) {
     struct mr_jobs *j = c->j;
     pthread_mutex_lock(&j->mu);
     if (c->job.status == MR_JOB_QUEUED) {
-        j->service[c->service].maybe_queued = true;
+        mr_job_maybe_queued(j, (unsigned)c->service, c->job.priority);
         atomic_fetch_add(&j->service[c->service].ahead, c->job.total);
     } else if (c->job.scheduled_us < j->next_due_us)
         j->next_due_us = c->job.scheduled_us;

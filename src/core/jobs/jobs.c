@@ -169,7 +169,7 @@ int mr_jobs_open(const struct mr_jobs_config *c, struct mr_jobs **ret, struct mr
     j->n_service = (unsigned)c->n_runner;
     for (unsigned i = 0; i < j->n_service; i++) {
         j->service[i].r = c->runner[i];
-        j->service[i].maybe_queued = true;
+        mr_job_maybe_queued(j, i, -1);
     }
     init_sync(j);
     int rc = start(j, e);

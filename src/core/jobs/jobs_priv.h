@@ -91,7 +91,8 @@ struct mr_job_service {
     unsigned n_threads;
     struct mr_id last[MR_JOB_PRIORITIES]; /* account that was served last */
     struct mr_id last_claim[MR_JOB_PRIORITIES];
-    bool maybe_queued;          /* the queue may hold jobs of it */
+    bool maybe_queued[MR_JOB_PRIORITIES]; /* the queue may hold jobs of it that are not held */
+    unsigned queued_seq;        /* grows with each such word: one that came during a claim counts */
     double item_s;              /* measured seconds an item, with side by side ones; 0 = unknown */
     atomic_int_least64_t ahead; /* items of unfinished jobs that are not done, as far as counted */
 };
@@ -132,8 +133,11 @@ void mr_job_active_lose(struct mr_job_active *a);
  * the earliest moment at which there may be one (mono, INT64_MAX: when woken). */
 int mr_job_next(struct mr_jobs *j, unsigned service, struct mr_job_active **ret, int64_t *ret_index,
                 int *ret_attempt, int64_t *ret_due_ns);
-/* Items that can be given out now, at most `enough`. */
-int64_t mr_job_ready(const struct mr_jobs *j, unsigned service, int64_t enough);
+/* Items of jobs of that priority or above that can be given out now, at most `enough`. */
+int64_t mr_job_ready(const struct mr_jobs *j, unsigned service, int priority, int64_t enough);
+/* The queue may hold more of the service: of this priority, -1: of any. */
+void mr_job_maybe_queued(struct mr_jobs *j, unsigned service, int priority);
+bool mr_job_any_queued(const struct mr_jobs *j, unsigned service);
 
 /* worker.c */
 int mr_job_workers_start(struct mr_jobs *j, struct mr_err *e);

@@ -97,7 +97,7 @@ static int claim_all(struct mr_jobs *j, bool *ret_more, struct mr_err *e) {
     int rc = 0;
     for (unsigned i = 0; i < j->n_service && !rc; i++) {
         pthread_mutex_lock(&j->mu);
-        bool try_it = j->service[i].maybe_queued && !j->closed;
+        bool try_it = mr_job_any_queued(j, i) && !j->closed;
         pthread_mutex_unlock(&j->mu);
         bool more = false;
         if (try_it)

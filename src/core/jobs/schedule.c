@@ -163,7 +163,7 @@ int mr_job_schedule(struct mr_jobs *j, int64_t now_us, int64_t *ret_next_us, str
             continue;
         atomic_fetch_add(&j->service[s].ahead, d.due[i].total);
         pthread_mutex_lock(&j->mu);
-        j->service[s].maybe_queued = true;
+        mr_job_maybe_queued(j, (unsigned)s, -1);
         pthread_mutex_unlock(&j->mu);
     }
     *ret_next_us = d.next_us;

@@ -148,7 +148,7 @@ static void run_one(struct worker *w, struct mr_job_active *a, int64_t index, in
     bool send = mr_job_commit_begin(a);
     if (!send)
         mr_job_active_reap(a);
-    if (!mr_job_ready(j, w->service, 1) && j->service[w->service].maybe_queued)
+    if (!mr_job_ready(j, w->service, MR_JOB_LOW, 1) && mr_job_any_queued(j, w->service))
         mr_jobs_kick_locked(j);
     pthread_cond_broadcast(&j->idle_cond);
     pthread_mutex_unlock(&j->mu);

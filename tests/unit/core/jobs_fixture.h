@@ -19,6 +19,12 @@ static struct mr_arena arena;
 static struct mr_principal me;
 static atomic_int calls, at_once_now, at_once_most, gate_open, waiting_at_gate, unauth;
 
+static struct ran {
+    struct mr_id account, job;
+    int64_t index;
+} ran[4096];
+static atomic_int n_ran;
+
 static inline void must(int rc, const struct mr_err *e) {
     if (rc) {
         fprintf(stderr, "%s: %s (%s)\n", mr_code_name(rc), e->msg, e->field);
@@ -52,6 +58,9 @@ static inline int test_run(void *arg, const struct mr_job_item *item, struct mr_
     (void)arg;
     int now = atomic_fetch_add(&at_once_now, 1) + 1, most = atomic_load(&at_once_most), rc = 0;
     atomic_fetch_add(&calls, 1);
+    int at = atomic_fetch_add(&n_ran, 1);
+    if (at < 4096)
+        ran[at] = (struct ran){item->who.account, item->job, item->index};
     while (now > most && !atomic_compare_exchange_weak(&at_once_most, &most, now))
         ;
     struct mr_str in = item->input;
@@ -112,6 +121,7 @@ static inline void begin_store(void) {
     atomic_store(&calls, 0);
     atomic_store(&at_once_most, 0);
     atomic_store(&unauth, 0);
+    atomic_store(&n_ran, 0);
 }
 
 static inline void begin(void) {
