@@ -65,6 +65,7 @@ def field_row(doc, name, where, schema, required, symbol, enums):
 
 def operation_fields(doc, path_item, op, symbol):
     rows, enums, body, strict = [], [], op.get("x-body"), False
+    kinds = []
     for p in path_item.get("parameters", []) + op.get("parameters", []):
         p = resolve(doc, p)
         if p["in"] == "path":
@@ -75,16 +76,18 @@ def operation_fields(doc, path_item, op, symbol):
     for media, where, kind in (("application/json", "body", "json"),
                                ("multipart/form-data", "form", "multipart")):
         if media in content:
-            body = body or kind
+            kinds.append(kind)
             if body == "raw":  # the handler reads it
                 continue
             schema = resolve(doc, content[media]["schema"])
             need = set(schema.get("required", []))
             strict = schema.get("additionalProperties") is False
             for name, prop in schema.get("properties", {}).items():
-                rows.append(field_row(doc, name, where, prop, name in need, f"{symbol}_{name}",
-                                      enums))
-    return rows, enums, body or "none", strict
+                # a name of both forms of the body has an enum each
+                of = f"{symbol}_{name}" + ("_form" if len(kinds) > 1 else "")
+                rows.append(field_row(doc, name, where, prop, name in need, of, enums))
+    body = body or ("either" if len(kinds) > 1 else kinds[0] if kinds else "none")
+    return rows, enums, body, strict
 
 
 def generate(spec_path):
@@ -109,6 +112,7 @@ def generate(spec_path):
                 f".fn = mr_{symbol}, .auth = {AUTH[op.get('x-auth', 'required')]}, "
                 f".scope = {SCOPE[op.get('x-scope')]}, .rate = MR_RATE_{rate.upper()}, "
                 f".body = MR_BODY_{body.upper()}, "
+                f".body_optional = {'false' if op.get('requestBody', {}).get('required', True) else 'true'}, "
                 f".strict = {'true' if strict else 'false'}, "
                 f".quick = {'true' if op.get('x-inline') else 'false'}, "
                 f".body_max = {op.get('x-body-max', 1048576 if body != 'none' else 65536)}ull, "

@@ -80,9 +80,35 @@ void mr_api_free(struct mr_api *a) {
 const struct mr_value *mr_call_value(const struct mr_call *c, const char *name) {
     static const struct mr_value none;
     for (size_t i = 0; i < c->row->n_fields; i++)
-        if (!strcmp(c->row->fields[i].name, name))
+        if (!strcmp(c->row->fields[i].name, name) && c->value[i].present)
             return &c->value[i];
     return &none;
+}
+
+int mr_call_list(const struct mr_call *c, const char *name, const struct mr_str **ret,
+                 size_t *ret_n, struct mr_err *e) {
+    const struct mr_value *v = mr_call_value(c, name);
+    struct mr_str rest = v->s;
+    size_t n = yyjson_arr_size(v->json), i, max;
+    yyjson_val *item;
+    for (size_t k = 0; !v->json && k < rest.n; k++)
+        n += rest.p[k] == ',';
+    struct mr_str *list = mr_arena_array(c->req->arena, n + 1, sizeof *list);
+    if (!list)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    n = 0;
+    if (yyjson_is_arr(v->json)) {
+        yyjson_arr_foreach (v->json, i, max, item) {
+            list[n++] = mr_strn(yyjson_get_str(item), yyjson_get_len(item));
+        }
+    } else if (v->json && v->s.p) {
+        list[n++] = v->s;
+    } else
+        while (rest.p)
+            list[n++] = mr_str_cut(&rest, ',');
+    *ret = list;
+    *ret_n = n;
+    return 0;
 }
 
 struct mr_str mr_call_str(const struct mr_call *c, const char *name) {

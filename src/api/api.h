@@ -17,8 +17,13 @@
 #include <yyjson.h>
 
 enum mr_auth_need { MR_AUTH_NONE, MR_AUTH_OPTIONAL, MR_AUTH_REQUIRED };
-/* RAW: buffered up to the cap, read by the handler. */
-enum mr_body_kind { MR_BODY_NONE, MR_BODY_JSON, MR_BODY_MULTIPART, MR_BODY_RAW };
+enum mr_body_kind {
+    MR_BODY_NONE,
+    MR_BODY_JSON,
+    MR_BODY_MULTIPART,
+    MR_BODY_EITHER, /* multipart when the content type says so, else JSON */
+    MR_BODY_RAW,    /* buffered up to the cap, read by the handler */
+};
 enum mr_field_in { MR_IN_QUERY, MR_IN_HEADER, MR_IN_BODY, MR_IN_FORM };
 enum mr_field_type {
     MR_T_STR = 1,
@@ -63,6 +68,7 @@ struct mr_row {
     mr_handler_fn *fn;
     uint8_t auth, body; /* enum mr_auth_need, enum mr_body_kind */
     uint8_t rate;       /* enum mr_rate */
+    bool body_optional; /* no body is an empty object */
     bool strict;        /* unknown body fields are an error */
     bool quick;         /* may run on the loop thread */
     uint32_t scope;     /* enum mr_scope that the caller must have */
@@ -91,6 +97,9 @@ struct mr_family {
     const char *openapi; /* the published document, JSON */
     const size_t *openapi_len;
     const struct mr_plan *plans; /* monthly quotas by tier, for this family alone; NULL: none */
+    /* Requests an hour by tier, all of the family's routes together, instead of `limits` for those
+     * who are authenticated; NULL: none. */
+    const struct mr_tier_rate *hourly;
     /* Paths below these ("/api/task") that no route serves get this family's error shape; NULL
      * ends them, NULL for none. The longest one wins; without any, the first family answers. */
     const char *const *prefixes;
@@ -160,11 +169,15 @@ struct mr_http_app mr_api_app(struct mr_api *a);
 /* --- for handlers ------------------------------------------------------------------------ */
 /* JSON members for the details of an error that the handler is about to return. */
 void mr_call_error_details(struct mr_call *c, struct mr_str json_members);
-/* The value of field `name` of the row; a zero value when it has none (a bug, asserted in tests).
- */
+/* The value of field `name` of the row (of the form or the JSON body, whichever came); a zero value
+ * when it has none (a bug, asserted in tests). */
 const struct mr_value *mr_call_value(const struct mr_call *c, const char *name);
 struct mr_str mr_call_str(const struct mr_call *c, const char *name); /* p == NULL: absent */
 int64_t mr_call_i64(const struct mr_call *c, const char *name, int64_t otherwise);
+/* A list of strings, from a JSON array or text, or a form's fields; absent: 0 items. The items live
+ * as long as the request. */
+int mr_call_list(const struct mr_call *c, const char *name, const struct mr_str **ret,
+                 size_t *ret_n, struct mr_err *e);
 /* Ends a call whose handler returned MR_CALL_LATER, exactly once: the reply is set, or `e` says
  * what failed and the family renders it. The call may be gone when it returns. */
 void mr_call_finish(struct mr_call *c, const struct mr_err *e_or_null);

@@ -7,8 +7,8 @@
 #define FIELD_MAX     (64u << 10) /* a text field */
 #define TEXT_FILE_MAX (1u << 20)  /* a file read into memory (requirements.txt) */
 
-/* What one field of the form holds. Files whose name is model_file stream to a blob; other files
- * are small and kept in memory. */
+/* What one field of the form holds. Files whose field is model_file or file stream to a blob; other
+ * files are kept in memory, up to their maxLength, else TEXT_FILE_MAX. */
 struct slot {
     bool seen, is_file;
     struct mr_buf text;
@@ -24,7 +24,7 @@ struct mr_form {
 };
 
 static bool streams(const struct mr_field *f) {
-    return f->format == MR_F_FILE && !strcmp(f->name, "model_file");
+    return f->format == MR_F_FILE && (!strcmp(f->name, "model_file") || !strcmp(f->name, "file"));
 }
 
 static int part_begin(void *ctx, struct mr_str name, struct mr_str file_name,
@@ -40,8 +40,13 @@ static int part_begin(void *ctx, struct mr_str name, struct mr_str file_name,
         return 0; /* unknown parts are skipped, as form handlers do */
     const struct mr_field *f = &row->fields[form->current];
     struct slot *s = &form->slot[form->current];
-    if (s->seen)
+    bool list = f->type & MR_T_ARR && f->format != MR_F_FILE;
+    if (s->seen && !list)
         return mr_fail_field(e, MR_EFIELD, f->name, "%s was given twice", f->name);
+    if (s->seen) { /* one more value of a list */
+        mr_buf_clear(&s->text);
+        return 0;
+    }
     s->seen = true;
     s->is_file = file_name.p != NULL;
     if (f->format == MR_F_FILE && !s->is_file)
@@ -51,7 +56,9 @@ static int part_begin(void *ctx, struct mr_str name, struct mr_str file_name,
              file_name.p ? file_name.p : "");
     if (streams(f))
         return mr_blob_begin_write(form->call->core->blobs, &s->file, e);
-    mr_buf_init(&s->text, f->format == MR_F_FILE ? TEXT_FILE_MAX : FIELD_MAX);
+    mr_buf_init(&s->text, f->format != MR_F_FILE ? FIELD_MAX
+                          : f->has_max           ? (size_t)f->max
+                                                 : TEXT_FILE_MAX);
     return 0;
 }
 

@@ -15,7 +15,8 @@ void mr_form_free(struct mr_form *f); /* NULL is fine */
 /* The uploaded file of field `name`: its writer (ownership moves to the caller) or NULL. */
 struct mr_blob_writer *mr_form_take_file(struct mr_call *c, const char *name,
                                          struct mr_str *ret_file_name);
-/* A small file's bytes, up to its cap (1 MiB); p == NULL when absent. */
+/* A small file's bytes, up to its cap (maxLength in the spec, else 1 MiB); p == NULL when absent.
+ */
 struct mr_str mr_form_text_file(struct mr_call *c, const char *name);
 
 #endif

@@ -132,11 +132,18 @@ static int limit(struct mr_call *c, struct mr_err *e) {
         c->family->limits[c->row->rate == MR_RATE_NONE ? MR_RATE_GENERAL : c->row->rate];
     int64_t now = mr_now_us();
     struct mr_rate_state st = {.limit = rule.limit, .remaining = rule.limit, .allowed = true};
+    uint32_t cls = c->row->rate;
+    if (c->family->hourly && c->who.authenticated && c->row->rate != MR_RATE_NONE) {
+        rule =
+            mr_plans_hourly(core->plans, c->who.account, c->family->name, c->family->hourly, now);
+        cls = MR_RATE_N + 1; /* one count for all of the family's routes */
+        st.limit = st.remaining = rule.limit;
+    }
     st.reset_s = now / 1000000 + rule.window_s;
     if (!exempt) {
         struct mr_str subject =
             c->who.authenticated ? mr_strn((char *)c->who.account.b, 16) : mr_str(c->req->peer);
-        st = mr_limits_take(core->limits, subject, c->row->rate, rule, now, true);
+        st = mr_limits_take(core->limits, subject, cls, rule, now, true);
         if (st.allowed && c->who.key_rate_per_minute) {
             struct mr_rate_rule own = {c->who.key_rate_per_minute, 60};
             struct mr_rate_state k = mr_limits_take(core->limits, mr_strn((char *)c->who.key.b, 16),
@@ -183,9 +190,12 @@ static int prepare_body(struct mr_call *c, struct mr_err *e) {
     if (r->content_length > (int64_t)c->row->body_max)
         return mr_fail(e, MR_ETOOBIG, "the body has %lld bytes; at most %llu are allowed",
                        (long long)r->content_length, (unsigned long long)c->row->body_max);
-    if (c->row->body != MR_BODY_MULTIPART)
-        return 0;
-    return mr_form_begin(c, e);
+    bool form = c->row->body == MR_BODY_MULTIPART;
+    if (c->row->body == MR_BODY_EITHER) {
+        struct mr_str type = mr_req_header(r, "content-type"), want = MR_LIT("multipart/");
+        form = type.n >= want.n && mr_str_ieq(mr_strn(type.p, want.n), want);
+    }
+    return form ? mr_form_begin(c, e) : 0;
 }
 
 static enum mr_http_step on_head(void *ctx, struct mr_req *r) {
@@ -249,6 +259,8 @@ static void arena_free(void *ctx, void *p) {
 static int parse_json(struct mr_call *c, struct mr_err *e) {
     yyjson_alc alc = {arena_malloc, arena_realloc, arena_free, c->req->arena};
     yyjson_read_err je;
+    if (!c->req->body.n && c->row->body_optional)
+        return mr_validate_body(c, e);
     if (!c->req->body.n)
         return mr_fail(e, MR_EINVAL, "the request has no body; a JSON object is expected");
     c->body_doc = yyjson_read_opts((char *)(uintptr_t)c->req->body.p, c->req->body.n, 0, &alc, &je);
@@ -325,10 +337,10 @@ static enum mr_http_step on_request(void *ctx, struct mr_req *r) {
     if (r->body_err.code) {
         e = r->body_err;
         rc = e.code;
-    } else if (c->row->body == MR_BODY_JSON)
-        rc = parse_json(c, &e);
-    else if (c->row->body == MR_BODY_MULTIPART)
+    } else if (c->form)
         rc = mr_form_end(c, &e);
+    else if (c->row->body == MR_BODY_JSON || c->row->body == MR_BODY_EITHER)
+        rc = parse_json(c, &e);
     if (rc) {
         fail(c, &e);
         return MR_HTTP_DONE;

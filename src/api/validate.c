@@ -26,6 +26,8 @@ static const char *type_text(uint32_t mask) {
         return "an array";
     case MR_T_OBJ:
         return "an object";
+    case MR_T_STR | MR_T_ARR:
+        return "a string or an array";
     case MR_T_STR | MR_T_INT:
         return "a string or an integer";
     default:
@@ -243,11 +245,57 @@ int mr_validate_body(struct mr_call *c, struct mr_err *e) {
     return c->row->strict ? check_unknown(c, e) : 0;
 }
 
+static int add_item(struct mr_call *c, const struct mr_field *f, struct mr_value *v,
+                    struct mr_str item, struct mr_err *e) {
+    item = mr_str_trim(item);
+    int rc = check_enum(f, item, e);
+    if (rc)
+        return rc;
+    if (!item.n || memchr(item.p, ',', item.n) || v->i >= 1000)
+        return mr_fail_field(e, MR_EFIELD, f->name, "%s is not a list of words", f->name);
+    char *p = mr_arena_fmt(c->req->arena, "%.*s%s%.*s", (int)v->s.n, v->s.n ? v->s.p : "",
+                           v->s.n ? "," : "", (int)item.n, item.p);
+    if (!p)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    v->s = mr_str(p);
+    v->i++;
+    return 0;
+}
+
+/* Lists come repeated, separated by commas or as a JSON array: here "a,b" with v->i items. */
+static int from_list(struct mr_call *c, const struct mr_field *f, struct mr_str text,
+                     struct mr_value *v, struct mr_err *e) {
+    struct mr_str t = mr_str_trim(text);
+    int rc = mr_utf8_valid(t)
+                 ? 0
+                 : mr_fail_field(e, MR_EFIELD, f->name, "%s is not valid UTF-8 text", f->name);
+    v->present = true;
+    if (!rc && t.n && t.p[0] == '[') {
+        yyjson_doc *doc = yyjson_read(t.p, t.n, 0);
+        yyjson_val *arr = yyjson_doc_get_root(doc), *item;
+        size_t i, n;
+        if (!yyjson_is_arr(arr))
+            rc = mr_fail_field(e, MR_EFIELD, f->name, "%s is not a JSON array", f->name);
+        yyjson_arr_foreach (arr, i, n, item) {
+            if (!rc && !yyjson_is_str(item))
+                rc = mr_fail_field(e, MR_EFIELD, f->name, "%s[%zu] must be a string", f->name, i);
+            if (!rc)
+                rc = add_item(c, f, v, mr_strn(yyjson_get_str(item), yyjson_get_len(item)), e);
+        }
+        yyjson_doc_free(doc);
+    } else
+        while (!rc && t.p)
+            rc = add_item(c, f, v, mr_str_cut(&t, ','), e);
+    return rc ? rc : in_range(f, (double)v->i) ? 0 : range_error(f, "'s number of items", e);
+}
+
 int mr_validate_form_field(struct mr_call *c, size_t field, struct mr_str text, struct mr_err *e) {
     /* An empty optional form field is what a form sends for "not filled in". */
     if (!text.n && !c->row->fields[field].required)
         return 0;
     c->value[field].given = true;
+    if (c->row->fields[field].type & MR_T_ARR)
+        return from_list(c, &c->row->fields[field], text, &c->value[field], e);
     return from_text(&c->row->fields[field], text, &c->value[field], e);
 }
 

@@ -12,16 +12,29 @@
 enum mr_log_level { MR_LOG_DEBUG, MR_LOG_INFO, MR_LOG_WARN, MR_LOG_ERROR };
 enum mr_log_format { MR_LOG_JSON, MR_LOG_TEXT };
 
+/* Sees every line that is written, as well. `members`: its keys as JSON members without braces
+ * ("\"msg\":\"…\",\"n\":1"). Any thread; must not log or block. */
+struct mr_log_tap {
+    void (*fn)(void *arg, int64_t at_us, enum mr_log_level level, const char *event,
+               struct mr_str members);
+    void *arg;
+};
+
 struct mr_log {
     int fd;
     enum mr_log_level level;
     enum mr_log_format format;
+    struct mr_log_tap tap; /* fn NULL: none */
 };
 
 /* One line under construction. */
 struct mr_log_line {
     struct mr_buf buf;
+    struct mr_buf members; /* for the tap */
     const struct mr_log *log;
+    const char *event;
+    enum mr_log_level level;
+    int64_t at_us;
     int on; /* 0: below the level, nothing is built */
 };
 

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/serve_ai.h"
 #include "cli/serve_money.h"
+#include "cli/serve_ops.h"
 #include "core/core.h"
 #include "core/events/events.h"
 #include "core/usage/infer_stats.h"
@@ -296,6 +297,8 @@ int mr_cli_serve(int argc, char **argv) {
         return status;
     }
     int rc = open_log(&s.cfg, &s.core.log, &e);
+    if (!rc)
+        rc = mr_serve_log_open(&s.core, &e);
     s.core.data_dir = s.cfg.data_dir;
     s.core.public_url = *s.cfg.public_url ? mr_str(s.cfg.public_url) : mr_strn(NULL, 0);
     s.core.rate_limits_off = !s.cfg.rate_limits;
@@ -320,6 +323,7 @@ int mr_cli_serve(int argc, char **argv) {
         mr_http_drain(s.core.http);
     }
     close_all(&s);
+    mr_serve_log_close(&s.core);
     if (s.core.log.fd > STDERR_FILENO)
         close(s.core.log.fd);
     return rc ? 1 : 0;

@@ -1,5 +1,7 @@
 #include "cli/serve_ai.h"
 
+#include "api/aisemble/items.h"
+#include "cli/serve_ops.h"
 #include "core/catalog/residency.h"
 #include "core/jobs/predictions.h"
 #include "core/text/text.h"
@@ -33,7 +35,8 @@ static int rights_now(void *arg, struct mr_id account, struct mr_id user, struct
 
 /* What jobs can do: one line a service. */
 static size_t job_runners(struct mr_core *core, struct mr_job_runner v[RUNNERS_MAX]) {
-    size_t n = 0;
+    mr_aisemble_runners(core, v);
+    size_t n = MR_AISEMBLE_RUNNERS;
     v[n++] = mr_job_predictions_runner(core, PREDICTIONS_SIDE);
     return n;
 }
@@ -74,13 +77,17 @@ static int open_text(struct mr_core *core, const struct mr_config *c, struct mr_
 int mr_serve_ai_open(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
     int rc = open_models(core, c, e);
     if (!rc)
+        rc = mr_serve_ops_open(core, c, e);
+    if (!rc)
         rc = open_text(core, c, e);
     return rc ? rc : open_jobs(core, c, e);
 }
 
 void mr_serve_ai_close(struct mr_core *core) {
     mr_jobs_free(core->jobs, JOBS_GRACE_MS);
+    mr_serve_ops_stop(core);
     mr_text_free(core->text);
     mr_residency_free(core->residency);
+    mr_serve_ops_close(core);
     mr_catalog_free(core->catalog);
 }

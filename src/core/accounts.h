@@ -43,6 +43,25 @@ int mr_accounts_login(struct mr_accounts *a, struct mr_str email, struct mr_str 
                       struct mr_arena *arena, struct mr_user *ret, struct mr_err *e);
 int mr_accounts_user(struct mr_accounts *a, struct mr_id account, struct mr_id user,
                      struct mr_arena *arena, struct mr_user *ret, struct mr_err *e);
+/* By user name or e-mail address. */
+int mr_accounts_login_name(struct mr_accounts *a, struct mr_str name, struct mr_str password,
+                           struct mr_arena *arena, struct mr_user *ret, struct mr_err *e);
+
+/* A login that lasts: an access token (JWT) and a refresh token that works once and gives the next
+ * pair. A refresh token used twice was stolen from one of its users: the whole session ends, access
+ * tokens included. Refresh tokens are kept as SHA-256, for 30 days. */
+#define MR_REFRESH_PREFIX "mrr_"
+struct mr_session_tokens {
+    struct mr_str access, refresh; /* in the caller's arena */
+    int64_t ttl_s;                 /* of the access token */
+};
+/* Also "owner" with the owner key as password. MR_EUNAUTH with one message. */
+int mr_session_login(struct mr_accounts *a, struct mr_str name, struct mr_str password,
+                     struct mr_arena *arena, struct mr_session_tokens *ret, struct mr_err *e);
+/* MR_EUNAUTH: unknown, expired, used before, or its user is gone. */
+int mr_session_refresh(struct mr_accounts *a, struct mr_str refresh, struct mr_arena *arena,
+                       struct mr_session_tokens *ret, struct mr_err *e);
+
 /* A JWT for the user in the account. */
 int mr_accounts_token(struct mr_accounts *a, const struct mr_user *u, struct mr_buf *out,
                       int64_t *ret_ttl_s, struct mr_err *e);

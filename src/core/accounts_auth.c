@@ -143,8 +143,16 @@ static int read_member(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return 0;
 }
 
+struct claims {
+    struct mr_principal who;
+    bool in_session;
+    struct mr_id session;
+    char owner[MR_OWNER_MARK_LEN]; /* "" = a user's */
+};
+
 /* Claims of a token whose signature is already proven. */
-static int read_claims(struct mr_str json, struct mr_principal *w, struct mr_err *e) {
+static int read_claims(struct mr_str json, struct claims *c, struct mr_err *e) {
+    struct mr_principal *w = &c->who;
     yyjson_doc *doc = yyjson_read(json.p, json.n, 0);
     yyjson_val *root = yyjson_doc_get_root(doc);
     int64_t exp = yyjson_get_sint(yyjson_obj_get(root, "exp"));
@@ -153,6 +161,10 @@ static int read_claims(struct mr_str json, struct mr_principal *w, struct mr_err
                                    &w->user) &&
               mr_id_parse(mr_str(yyjson_get_str(yyjson_obj_get(root, "acc"))), &w->account) &&
               exp > 0;
+    yyjson_val *session = yyjson_obj_get(root, "ses"), *owner = yyjson_obj_get(root, "own");
+    c->in_session = session != NULL;
+    ok = ok && (!session || mr_id_parse(mr_str(yyjson_get_str(session)), &c->session));
+    snprintf(c->owner, sizeof c->owner, "%s", yyjson_is_str(owner) ? yyjson_get_str(owner) : "");
     yyjson_doc_free(doc);
     if (!ok)
         return mr_fail(e, MR_EUNAUTH, "the token is not one of ours");
@@ -162,22 +174,38 @@ static int read_claims(struct mr_str json, struct mr_principal *w, struct mr_err
     return 0;
 }
 
+/* The operator's own login: good while the owner key is the one that it was made with. */
+static int read_owner(struct mr_accounts *a, const struct claims *c, struct mr_principal *ret,
+                      struct mr_err *e) {
+    char mark[MR_OWNER_MARK_LEN];
+    mr_owner_mark(a, mark);
+    if (strcmp(mark, c->owner) != 0 || !mr_id_eq(c->who.account, a->operator_account))
+        return mr_fail(e, MR_EUNAUTH, "the owner key has changed: log in again");
+    mr_accounts_operator(a, ret);
+    ret->expires_us = c->who.expires_us;
+    return 0;
+}
+
 int mr_auth_lookup_jwt(struct mr_accounts *a, struct mr_str token, struct mr_principal *ret,
                        struct mr_err *e) {
-    struct mr_principal w = {.key_budget_nanousd = -1};
+    struct claims c = {.who.key_budget_nanousd = -1};
     struct mr_buf claims;
     mr_buf_init(&claims, MR_JWT_MAX);
     int rc = mr_jwt_verify(mr_strn((const char *)a->jwt_key, sizeof a->jwt_key), token, &claims, e);
     if (!rc)
-        rc = read_claims(mr_buf_view(&claims), &w, e);
+        rc = read_claims(mr_buf_view(&claims), &c, e);
     mr_buf_release(&claims);
+    if (!rc && c.in_session)
+        rc = mr_session_check(a, c.session, e);
+    if (!rc && c.owner[0])
+        return read_owner(a, &c, ret, e);
     if (!rc)
-        rc = mr_db_read(a->db, read_member, &w, e);
+        rc = mr_db_read(a->db, read_member, &c.who, e);
     if (rc)
         return rc;
-    w.scopes = mr_role_scopes(w.role);
-    w.authenticated = true;
-    *ret = w;
+    c.who.scopes = mr_role_scopes(c.who.role);
+    c.who.authenticated = true;
+    *ret = c.who;
     return 0;
 }
 

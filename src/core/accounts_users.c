@@ -145,7 +145,8 @@ int mr_accounts_register(struct mr_accounts *a, const struct mr_registration *in
 
 struct user_read {
     struct mr_id account, user;
-    const char *email; /* by e-mail when not NULL, else by id in an account */
+    const char *email;      /* by e-mail when not NULL, else */
+    struct mr_str username; /* by name when p is not NULL, else by id in an account */
     struct mr_arena *arena;
     struct mr_user out;
     char hash[MR_PASSWORD_HASH_MAX];
@@ -174,6 +175,13 @@ static int read_user(struct mr_tx *tx, void *arg, struct mr_err *e) {
                            "m.user_id = u.id WHERE u.email = ?1 ORDER BY m.account_id = "
                            "u.home_account DESC, m.joined_at LIMIT 1",
                            &s, e);
+    else if (r->username.p)
+        rc = mr_db_prepare(tx,
+                           "SELECT u.id, u.email, u.username, u.full_name, u.created_at, "
+                           "m.account_id, m.role, u.password_hash FROM users u JOIN members m ON "
+                           "m.user_id = u.id WHERE u.username = ?1 ORDER BY m.account_id = "
+                           "u.home_account DESC, m.joined_at LIMIT 1",
+                           &s, e);
     else
         rc = mr_db_prepare(tx,
                            "SELECT u.id, u.email, u.username, u.full_name, u.created_at, "
@@ -184,6 +192,8 @@ static int read_user(struct mr_tx *tx, void *arg, struct mr_err *e) {
         return rc;
     if (r->email)
         mr_db_bind_str(s, 1, mr_str(r->email));
+    else if (r->username.p)
+        mr_db_bind_str(s, 1, r->username);
     else {
         mr_db_bind_id(s, 1, r->account);
         mr_db_bind_id(s, 2, r->user);
@@ -221,21 +231,34 @@ int mr_accounts_login(struct mr_accounts *a, struct mr_str email, struct mr_str 
     return 0;
 }
 
+/* An e-mail address comes first: nobody gets at an account, or in the way of it, by registering
+ * another's address as a user name. */
+int mr_accounts_login_name(struct mr_accounts *a, struct mr_str name, struct mr_str password,
+                           struct mr_arena *arena, struct mr_user *ret, struct mr_err *e) {
+    char lower[256];
+    struct user_read r = {.arena = arena};
+    int rc = MR_ENOTFOUND;
+    lower_copy(name, lower);
+    if (memchr(name.p, '@', name.n)) {
+        r.email = lower;
+        rc = mr_db_read(a->db, read_user, &r, e);
+    }
+    if (rc == MR_ENOTFOUND) {
+        r.email = NULL;
+        r.username = name;
+        rc = mr_db_read(a->db, read_user, &r, e);
+    }
+    if (rc && rc != MR_ENOTFOUND)
+        return rc;
+    if (!mr_password_verify(a->gate, password, rc ? NULL : r.hash))
+        return mr_fail(e, MR_EUNAUTH, "user name or password is wrong");
+    *ret = r.out;
+    return 0;
+}
+
 int mr_accounts_token(struct mr_accounts *a, const struct mr_user *u, struct mr_buf *out,
                       int64_t *ret_ttl_s, struct mr_err *e) {
-    struct mr_buf claims;
-    char user[MR_ID_HEX], account[MR_ID_HEX];
-    int64_t now = mr_now_us() / 1000000;
-    mr_buf_init(&claims, 512);
-    mr_id_hex(u->id, user);
-    mr_id_hex(u->account, account);
-    mr_buf_fmt(&claims,
-               "{\"iss\":\"" MR_TOKEN_ISS "\",\"sub\":\"user-%s\",\"acc\":\"%s\",\"iat\":%lld,"
-               "\"exp\":%lld}",
-               user, account, (long long)now, (long long)(now + a->ttl_s));
-    int rc = mr_jwt_sign(mr_strn((const char *)a->jwt_key, sizeof a->jwt_key), mr_buf_view(&claims),
-                         out, e);
-    mr_buf_release(&claims);
+    int rc = mr_token_make(a, u->id, u->account, (struct mr_id){0}, false, out, e);
     if (!rc)
         *ret_ttl_s = a->ttl_s;
     return rc;

@@ -10,13 +10,17 @@
 #include "io/pool.h"
 
 struct mr_access_log;
+struct mr_announce;
 struct mr_billing;
 struct mr_catalog;
 struct mr_events;
 struct mr_gateway;
+struct mr_image_crew;
 struct mr_jobs;
 struct mr_infer_stats;
 struct mr_ledger;
+struct mr_log_ring;
+struct mr_ops;
 struct mr_plans;
 struct mr_price_book;
 struct mr_residency;
@@ -44,6 +48,7 @@ struct mr_core {
     struct mr_db *db;
     struct mr_blobs *blobs;
     struct mr_pool *pool;
+    struct mr_pool *ai_pool; /* for model work, which would keep the others from their turn */
     struct mr_limits *limits;
     struct mr_accounts *accounts;
     struct mr_deployments *deployments;
@@ -63,7 +68,11 @@ struct mr_core {
     struct mr_residency *residency;
     struct mr_text *text;
     struct mr_jobs *jobs;
-    struct mr_http_server *http; /* set before the first request */
+    struct mr_image_crew *image_crew;
+    struct mr_ops *ops;
+    struct mr_announce *announce;
+    struct mr_log_ring *log_ring; /* sees the lines of `log` */
+    struct mr_http_server *http;  /* set before the first request */
 };
 
 #endif

@@ -142,9 +142,10 @@ static bool stale(const struct standing *s, int64_t now_us) {
            now_us - s->looked_us >= LOOK_US || now_us < s->looked_us;
 }
 
-struct mr_rate_state mr_plans_take(struct mr_plans *p, struct mr_id account, const char *family,
-                                   const struct mr_plan *table, int64_t now_us) {
-    struct mr_rate_state st = {.allowed = true};
+/* The account's standing in the family, fresh enough. *ret_slot: where it is kept. False: the
+ * database does not answer. */
+static bool standing_of(struct mr_plans *p, struct mr_id account, const char *family,
+                        int64_t now_us, struct standing *ret, struct standing **ret_slot) {
     pthread_mutex_lock(&p->mu);
     struct standing *s = slot_of(p, account, family);
     if (!mr_id_eq(s->account, account) || strncmp(s->family, family, FAMILY_BYTES - 1)) {
@@ -157,7 +158,7 @@ struct mr_rate_state mr_plans_take(struct mr_plans *p, struct mr_id account, con
     if (!known) {
         /* Outside the lock; whoever comes second looks as well, which changes nothing. */
         if (!look(p, &now, now_us))
-            return st;
+            return false;
         pthread_mutex_lock(&p->mu);
         if (mr_id_eq(s->account, account) && !strncmp(s->family, now.family, FAMILY_BYTES)) {
             if (s->month == now.month && s->requests > now.requests)
@@ -166,6 +167,28 @@ struct mr_rate_state mr_plans_take(struct mr_plans *p, struct mr_id account, con
         }
         pthread_mutex_unlock(&p->mu);
     }
+    *ret = now;
+    *ret_slot = s;
+    return true;
+}
+
+struct mr_rate_rule mr_plans_hourly(struct mr_plans *p, struct mr_id account, const char *family,
+                                    const struct mr_tier_rate *table, int64_t now_us) {
+    struct standing now, *s;
+    const struct mr_tier_rate *rate = table;
+    if (standing_of(p, account, family, now_us, &now, &s))
+        for (const struct mr_tier_rate *k = table; k->tier; k++)
+            if (!strcmp(k->tier, now.tier))
+                rate = k;
+    return (struct mr_rate_rule){rate->requests_an_hour, 3600};
+}
+
+struct mr_rate_state mr_plans_take(struct mr_plans *p, struct mr_id account, const char *family,
+                                   const struct mr_plan *table, int64_t now_us) {
+    struct mr_rate_state st = {.allowed = true};
+    struct standing now, *s;
+    if (!standing_of(p, account, family, now_us, &now, &s))
+        return st;
     const struct mr_plan *plan = table;
     for (const struct mr_plan *k = table; k->tier; k++)
         if (!strcmp(k->tier, now.tier))

@@ -17,6 +17,12 @@ struct mr_plan {
     uint32_t requests_a_month; /* 0 = unlimited */
 };
 
+/* Requests an hour by tier; a table as above. */
+struct mr_tier_rate {
+    const char *tier;
+    uint32_t requests_an_hour;
+};
+
 int mr_plans_new(struct mr_db *db, struct mr_ledger *ledger, struct mr_plans **ret,
                  struct mr_err *e);
 void mr_plans_free(struct mr_plans *p);
@@ -26,5 +32,10 @@ void mr_plans_free(struct mr_plans *p);
  * database that does not answer limits nobody. */
 struct mr_rate_state mr_plans_take(struct mr_plans *p, struct mr_id account, const char *family,
                                    const struct mr_plan *table, int64_t now_us);
+
+/* The rule of the account's tier, which is read as by mr_plans_take; nothing is counted here. A
+ * database that does not answer means the first row. */
+struct mr_rate_rule mr_plans_hourly(struct mr_plans *p, struct mr_id account, const char *family,
+                                    const struct mr_tier_rate *table, int64_t now_us);
 
 #endif

@@ -83,6 +83,7 @@ struct mr_db_stats {
     uint64_t commits, writes, failed, queued;
     int64_t last_commit_ns, max_commit_ns;
     uint64_t file_bytes, wal_bytes;
+    unsigned connections, connections_active; /* one a reading thread, and the writer */
 };
 void mr_db_stats(struct mr_db *db, struct mr_db_stats *ret);
 /* A cheap read and an empty write; for health checks. */

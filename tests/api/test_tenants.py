@@ -41,7 +41,9 @@ def code(r):
     """The error's code in the families that have one, else what its status says."""
     body = r.json()
     if isinstance(body["error"], dict):
-        return body["error"]["code"]
+        words = {"AUTHENTICATION_REQUIRED": "UNAUTHORIZED", "INSUFFICIENT_PERMISSIONS": "FORBIDDEN",
+                 "RESOURCE_NOT_FOUND": "NOT_FOUND"}
+        return words.get(body["error"]["code"], body["error"]["code"])
     return body.get("code", {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}.get(r.status))
 
 
@@ -70,9 +72,14 @@ def tenant(server, spec, iris_file):
     read_only = mine.post("/api/v1/auth/api-keys", {"name": "ro", "scopes": ["read"]}).json()
     task = mine.post("/api/task", {"prompt": "mine"}).json()["task_id"]
     charge = mine.get(f"/api/task/{task}").json()["charge_id"]
+    job = mine.post("/api/v2/jobs", {"type": "batch_processing", "service": "predictions", "parameters": {
+        "deployment_id": dep, "inputs": [[5.1, 3.5, 1.4, 0.2]]}}).json()["job_id"]
+    body, kind = multipart({}, {"file": ("items.jsonl", b'"one"\n')})
+    file = mine.post("/api/v2/jobs/inputs", body, headers={"Content-Type": kind}).json()["input_file"]
     ids = {"task_id": task, "charge_id": charge, "report_type": "daily", "userId": mine.user_id,
            "deployment_id": dep, "webhook_id": hook, "delivery_id": delivery, "key_id": key,
-           "user_id": mine.user_id, "asset": "docs.js", "model_name": dep, "model_version": "1"}
+           "user_id": mine.user_id, "asset": "docs.js", "job_id": job, "file_id": file,
+           "service_name": "nlp", "model_id": "all-minilm-l6-v2", "model_name": dep, "model_version": "1"}
     return {"ids": ids, "mine": mine, "other": other, "anonymous": anonymous,
             "revoked": anonymous.as_(revoked["key"]), "read_only": anonymous.as_(read_only["key"])}
 
@@ -97,7 +104,10 @@ def test_read_only_key_may_only_read(tenant, method, template, op):
 
 
 # Words of a path that name no object of an account.
-NO_OBJECT = {"/api/report/{report_type}"}
+NO_OBJECT = {"/api/report/{report_type}", "/api/v2/ops/services/{service_name}",
+             "/api/v2/ops/services/{service_name}/start", "/api/v2/ops/services/{service_name}/stop",
+             "/api/v2/models/{model_id}/load", "/api/v2/models/{model_id}/unload",
+             "/api/v2/models/{model_id}/performance"}
 OBJECTS = [x for x in NEED if "{" in x[1] and x[1] not in NO_OBJECT]
 
 

@@ -12,8 +12,8 @@ static const struct mr_field generator_usage_log_fields[] = {
 };
 
 const struct mr_row mr_generator_rows[] = {
-    {.id = "usage", .method = MR_GET, .path = "/api/usage", .fn = mr_generator_usage, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = generator_usage_fields, .n_fields = 1},
-    {.id = "usage_log", .method = MR_POST, .path = "/api/usage/log", .fn = mr_generator_usage_log, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_WRITE, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .strict = false, .quick = false, .body_max = 1048576ull, .fields = generator_usage_log_fields, .n_fields = 4},
-    {.id = "usage_explain", .method = MR_GET, .path = "/api/usage/explain/{charge_id}", .fn = mr_generator_usage_explain, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
+    {.id = "usage", .method = MR_GET, .path = "/api/usage", .fn = mr_generator_usage, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .body_optional = false, .strict = false, .quick = false, .body_max = 65536ull, .fields = generator_usage_fields, .n_fields = 1},
+    {.id = "usage_log", .method = MR_POST, .path = "/api/usage/log", .fn = mr_generator_usage_log, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_WRITE, .rate = MR_RATE_GENERAL, .body = MR_BODY_JSON, .body_optional = false, .strict = false, .quick = false, .body_max = 1048576ull, .fields = generator_usage_log_fields, .n_fields = 4},
+    {.id = "usage_explain", .method = MR_GET, .path = "/api/usage/explain/{charge_id}", .fn = mr_generator_usage_explain, .auth = MR_AUTH_REQUIRED, .scope = MR_SCOPE_READ, .rate = MR_RATE_GENERAL, .body = MR_BODY_NONE, .body_optional = false, .strict = false, .quick = false, .body_max = 65536ull, .fields = NULL, .n_fields = 0},
 };
 const size_t mr_generator_n_rows = 3;

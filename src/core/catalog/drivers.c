@@ -29,6 +29,8 @@ DRIVER(classifier, mr_classifier, mr_classifier_open(m->dir, &handle, e), mr_cla
        mr_classifier_memory)
 DRIVER(detector, mr_detector, mr_detector_open(m->dir, &handle, e), mr_detector_free,
        mr_detector_memory)
+DRIVER(language, mr_language, mr_language_open(m->dir, &handle, e), mr_language_free,
+       mr_language_memory)
 DRIVER(ner, mr_ner, mr_ner_open(m->dir, &handle, e), mr_ner_free, mr_ner_memory)
 
 /* --- language models ---------------------------------------------------------------------- */
@@ -85,6 +87,7 @@ const struct mr_model_driver mr_model_drivers[MR_KIND_N] = {
     [MR_KIND_CLASSIFIER] = ROW(classifier),
     [MR_KIND_DETECTOR] = ROW(detector),
     [MR_KIND_NER] = ROW(ner),
+    [MR_KIND_LANGUAGE] = ROW(language),
     [MR_KIND_KEYWORDS] = {.open = NULL}, /* algorithms: nothing to load */
     [MR_KIND_SUMMARY] = {.open = NULL},
 };

@@ -223,3 +223,46 @@ int mr_event_emit(struct mr_events *ev, struct mr_tx *tx, struct mr_id account, 
     }
     return rc;
 }
+
+enum { ACCOUNTS_PAGE = 256 };
+
+/* The next accounts behind `after` with a webhook that wants the event. */
+static int next_accounts(struct mr_tx *tx, struct mr_id after, const char *event,
+                         struct mr_id out[ACCOUNTS_PAGE], size_t *ret_n, struct mr_err *e) {
+    struct mr_stmt *s;
+    size_t n = 0;
+    int rc = mr_db_prepare(tx,
+                           "SELECT account_id, events FROM webhooks WHERE active = 1 AND "
+                           "account_id > ?1 ORDER BY account_id",
+                           &s, e);
+    if (rc)
+        return rc;
+    mr_db_bind_id(s, 1, after);
+    while (n < ACCOUNTS_PAGE && (rc = mr_db_step(s, e)) == 1) {
+        struct mr_id id;
+        if (wants(mr_db_str(s, 1), event) && mr_db_id(s, 0, &id) &&
+            (!n || !mr_id_eq(out[n - 1], id)))
+            out[n++] = id;
+    }
+    if (n == ACCOUNTS_PAGE) {
+        mr_db_done(s);
+        rc = 0;
+    }
+    *ret_n = n;
+    return rc;
+}
+
+int mr_event_emit_all(struct mr_events *ev, struct mr_tx *tx, const char *event,
+                      struct mr_str data_json, struct mr_err *e) {
+    struct mr_id account[ACCOUNTS_PAGE], after = {0};
+    size_t n = ACCOUNTS_PAGE;
+    int rc = 0;
+    while (!rc && n == ACCOUNTS_PAGE) {
+        rc = next_accounts(tx, after, event, account, &n, e);
+        for (size_t i = 0; !rc && i < n; i++)
+            rc = mr_event_emit(ev, tx, account[i], event, data_json, e);
+        if (n)
+            after = account[n - 1];
+    }
+    return rc;
+}

@@ -49,6 +49,10 @@ bool mr_event_known(struct mr_str name);
 int mr_event_emit(struct mr_events *ev, struct mr_tx *tx, struct mr_id account, const char *event,
                   struct mr_str data_json, struct mr_err *e);
 
+/* The same for every account that has a webhook for it. */
+int mr_event_emit_all(struct mr_events *ev, struct mr_tx *tx, const char *event,
+                      struct mr_str data_json, struct mr_err *e);
+
 #define MR_WEBHOOK_PREFIX  "wh-"
 #define MR_DELIVERY_PREFIX "dlv-"
 

@@ -75,7 +75,10 @@ void mr_db_stats(struct mr_db *db, struct mr_db_stats *ret) {
     pthread_mutex_lock(&db->mu);
     *ret = db->stats;
     ret->queued = db->queued;
+    ret->connections_active = db->queued > 0;
     pthread_mutex_unlock(&db->mu);
+    ret->connections_active += atomic_load_explicit(&db->reading, memory_order_relaxed);
+    ret->connections = 1 + mr_sqlite_readers_open(db);
     if (!db->memory) {
         ret->file_bytes = size_of(db->path, "");
         ret->wal_bytes = size_of(db->path, "-wal");

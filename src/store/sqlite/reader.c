@@ -109,6 +109,15 @@ void mr_sqlite_readers_close(struct mr_db *db) {
         find(NULL); /* the calling thread's own */
 }
 
+unsigned mr_sqlite_readers_open(struct mr_db *db) {
+    unsigned n = 0;
+    pthread_mutex_lock(&db->readers_mu);
+    for (struct mr_reader *r = db->readers; r; r = r->db_next)
+        n += atomic_load(&r->db) != NULL;
+    pthread_mutex_unlock(&db->readers_mu);
+    return n;
+}
+
 bool mr_sqlite_in_read(struct mr_db *db) {
     if (db->memory) {
         if (pthread_mutex_trylock(&db->writer_mu))
@@ -157,5 +166,10 @@ int mr_db_read(struct mr_db *db, mr_db_fn *fn, void *arg, struct mr_err *e) {
         if (rc)
             return rc;
     }
-    return in_snapshot(r->tx, fn, arg, e);
+    if (r->tx->depth)
+        return in_snapshot(r->tx, fn, arg, e);
+    atomic_fetch_add_explicit(&db->reading, 1, memory_order_relaxed);
+    int rc = in_snapshot(r->tx, fn, arg, e);
+    atomic_fetch_sub_explicit(&db->reading, 1, memory_order_relaxed);
+    return rc;
 }

@@ -76,6 +76,7 @@ struct mr_db {
 
     pthread_mutex_t readers_mu;
     struct mr_reader *readers;
+    atomic_uint reading; /* outermost mr_db_read calls under way */
 };
 
 /* conn.c */
@@ -94,6 +95,7 @@ bool mr_sqlite_on_writer(struct mr_db *db);
 /* reader.c */
 void mr_sqlite_readers_close(struct mr_db *db);
 bool mr_sqlite_in_read(struct mr_db *db);
+unsigned mr_sqlite_readers_open(struct mr_db *db);
 /* migrate.c */
 int mr_sqlite_migrate(struct mr_tx *tx, struct mr_err *e);
 
