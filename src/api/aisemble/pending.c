@@ -16,11 +16,6 @@ int mr_keywords(struct mr_str text, const char *lang, unsigned max, struct mr_ar
     (void)text, (void)lang, (void)max, (void)arena, (void)ret, (void)ret_n;
     return lacks("keywords", e);
 }
-int mr_ocr_read(struct mr_ocr *o, const struct mr_image *im, struct mr_arena *arena,
-                struct mr_text_line **ret, size_t *ret_n, struct mr_err *e) {
-    (void)o, (void)im, (void)arena, (void)ret, (void)ret_n;
-    return lacks("text reading", e);
-}
 int mr_scene_derive(const struct mr_image *im, const struct mr_class *classes, size_t n_classes,
                     const struct mr_object *objects, size_t n_objects, struct mr_arena *arena,
                     struct mr_scene *ret, struct mr_err *e) {
