@@ -9,6 +9,7 @@
 
 EMBED(mr_dash_index, MR_WEB_DIR "/dashboard/index.html");
 EMBED(mr_dash_js, MR_WEB_DIR "/dashboard/dashboard.js");
+EMBED(mr_dash_play, MR_WEB_DIR "/dashboard/playground.js");
 EMBED(mr_dash_css, MR_WEB_DIR "/dashboard/dashboard.css");
 EMBED(mr_docs_index, MR_WEB_DIR "/docs/index.html");
 EMBED(mr_docs_js, MR_WEB_DIR "/docs/docs.js");
@@ -23,6 +24,7 @@ bool mr_web_asset_find(struct mr_str name, struct mr_web_asset *ret) {
     } files[] = {
         {"dashboard.html", "text/html; charset=utf-8", mr_dash_index, mr_dash_index_end},
         {"dashboard.js", "text/javascript; charset=utf-8", mr_dash_js, mr_dash_js_end},
+        {"playground.js", "text/javascript; charset=utf-8", mr_dash_play, mr_dash_play_end},
         {"dashboard.css", "text/css; charset=utf-8", mr_dash_css, mr_dash_css_end},
         {"index.html", "text/html; charset=utf-8", mr_docs_index, mr_docs_index_end},
         {"docs.js", "text/javascript; charset=utf-8", mr_docs_js, mr_docs_js_end},

@@ -73,6 +73,7 @@ def test_dashboard_pages(anonymous):
         r = anonymous.get(path)
         assert r.status == 200 and "dashboard.js" in r.text and "default-src 'self'" in r.headers["content-security-policy"]
     assert "sessionStorage" in anonymous.get("/dashboard/dashboard.js").text
+    assert "/api/v2/ai/llm/chat" in anonymous.get("/dashboard/playground.js").text
     assert anonymous.get("/dashboard/../../etc/passwd").status == 404
     page = anonymous.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, check=False)
     assert page.text.startswith("<!doctype html>")

@@ -1,14 +1,20 @@
 "use strict";
 // The key stays in this tab's session storage and goes only to this server's own API.
 const $ = (id) => document.getElementById(id);
-const show = (id) => ["sign-in", "list", "detail"].forEach((x) => { $(x).hidden = x !== id; });
+const show = (id) => document.querySelectorAll("main > form, main > section").forEach((x) => { x.hidden = x.id !== id; });
 
-async function api(path) {
-  const reply = await fetch(path, { headers: { Authorization: "Bearer " + sessionStorage.getItem("key") } });
-  const body = await reply.json();
-  if (!reply.ok) throw Object.assign(new Error(body.error.message), { status: reply.status });
-  return body;
+// `json`: a body to POST as JSON; `form`: as a form.
+async function send(path, { json, form, signal } = {}) {
+  const headers = { Authorization: "Bearer " + sessionStorage.getItem("key") };
+  if (json) headers["Content-Type"] = "application/json";
+  const body = json ? JSON.stringify(json) : form;
+  const reply = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal });
+  if (reply.ok) return reply;
+  const said = await reply.json().catch(() => ({ error: { message: `HTTP ${reply.status}` } }));
+  throw Object.assign(new Error(said.error.message), { status: reply.status });
 }
+
+async function api(path, options) { return (await send(path, options)).json(); }
 
 function cell(row, text) { row.insertCell().textContent = text; }
 
@@ -80,12 +86,16 @@ async function detail(id) {
   bars($("latency"), m.time_series.timestamps, m.time_series.avg_latencies);
 }
 
+const pages = {}; // by the address's hash: playground.js
+
 async function open() {
   const match = location.pathname.match(/^\/dashboard\/deployments\/([^/]+)\/metrics$/);
   $("sign-out").hidden = !sessionStorage.getItem("key");
   if (!sessionStorage.getItem("key")) return show("sign-in");
+  $("problem").textContent = "";
+  const page = pages[location.hash.slice(1)];
   try {
-    await (match ? detail(match[1]) : list());
+    await (match ? detail(match[1]) : page ? page() : list());
   } catch (e) {
     if (e.status === 401) sessionStorage.removeItem("key");
     show("sign-in");
@@ -101,4 +111,5 @@ $("sign-in").addEventListener("submit", (e) => {
 });
 $("sign-out").addEventListener("click", () => { sessionStorage.clear(); open(); });
 $("range").addEventListener("change", open);
-open();
+addEventListener("hashchange", open);
+addEventListener("load", open);
