@@ -96,7 +96,7 @@ static int upload_input(struct mr_client *c, const struct mr_args *a, const char
     if (mr_client_upload(c, "/api/v2/jobs/inputs", &part, 1, NULL, NULL, &r, &e))
         status = mr_reply_failed(a, &r, &e);
     else
-        snprintf(id, cap, "%s", str_of(yyjson_doc_get_root(r.doc), "id"));
+        snprintf(id, cap, "%s", str_of(yyjson_doc_get_root(r.doc), "input_file"));
     mr_reply_release(&r);
     return status;
 }

@@ -88,7 +88,7 @@ def test_jobs(ai):
     assert job.job_id in {j.job_id for j in ai.jobs.all(status="completed")}
     stored = ai.jobs.upload(b'{"text": "Guten Morgen, wie geht es Ihnen heute?"}\n', file_name="in.jsonl")
     job = ai.jobs.create(service="nlp", parameters={
-        "operation": "analyze", "analysis_types": ["language"], "input_file": stored.id})
+        "operation": "analyze", "analysis_types": ["language"], "input_file": stored.input_file})
     ai.jobs.wait(job.job_id, timeout=60)
     assert next(ai.jobs.all_results(job.job_id)).output.detected_language == "de"
     later = ai.jobs.create(service="nlp", parameters=parameters, scheduled_at="2999-01-01T00:00:00Z")
@@ -127,8 +127,8 @@ def test_models(ai):
 
 def test_webhooks_and_errors(ai):
     hook = ai.webhooks.create("https://example.com/hook", ["job.completed"], secret="a secret of mine")
-    assert hook.id in {w.id for w in ai.webhooks.list()}
-    ai.webhooks.delete(hook.id)
+    assert hook.webhook_id in {w.webhook_id for w in ai.webhooks.list()}
+    ai.webhooks.delete(hook.webhook_id)
     with pytest.raises(aisemble.NotFoundError) as e:
         ai.jobs.get("job_00000000000000000000000000000000")
     assert e.value.code == "RESOURCE_NOT_FOUND" and e.value.request_id

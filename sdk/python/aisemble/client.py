@@ -218,7 +218,7 @@ class Jobs(_Service):
         return self._call("POST", "/jobs", body=body, headers=headers, kind=kind)
 
     def upload(self, source: Source, *, file_name: Optional[str] = None) -> Any:
-        """An input file (JSONL, CSV, zip of images) for parameters["input_file"]: .id"""
+        """An input file (JSONL, CSV, zip of images): .input_file goes into the parameters."""
         form = Multipart()
         name, body = file_name_of(source, file_name or "input.jsonl")
         form.file("file", file_name or name, body)

@@ -215,7 +215,9 @@ static void one_model(struct mr_call *c, struct mr_buf *b, const struct mr_text_
     if (m->local) {
         struct mr_model_stats st;
         mr_model_stats(c->core->residency, m->local, &st);
-        status = mr_model_state_name(st.state);
+        if (st.state != MR_MODEL_LOADED && st.state != MR_MODEL_LOADING)
+            status =
+                mr_model_state_name(st.state); /* else it is available, whatever it waits for */
     }
     mr_buf_char(b, '{');
     mr_json_str(b, "id", m->id);
