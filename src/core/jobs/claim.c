@@ -5,7 +5,7 @@
 #include "base/crash_point.h"
 #include "core/jobs/jobs_priv.h"
 
-#define AT_ONCE    32         /* jobs a transaction */
+#define AT_ONCE    16         /* jobs a transaction */
 #define ACTIVE_MEM (4u << 20) /* strings of one */
 #define AHEAD      2          /* items held ready, a worker */
 
