@@ -1,7 +1,6 @@
 /* Analyses that this build lacks say so; each goes with the part that brings it. */
 #include "engine/llm/grammar.h"
 #include "engine/nlp/nlp.h"
-#include "engine/vision/vision.h"
 
 static int lacks(const char *what, struct mr_err *e) {
     return mr_fail(e, MR_EUNAVAIL, "this build cannot do %s yet", what);
@@ -15,13 +14,6 @@ int mr_keywords(struct mr_str text, const char *lang, unsigned max, struct mr_ar
                 struct mr_keyword **ret, size_t *ret_n, struct mr_err *e) {
     (void)text, (void)lang, (void)max, (void)arena, (void)ret, (void)ret_n;
     return lacks("keywords", e);
-}
-int mr_scene_derive(const struct mr_image *im, const struct mr_class *classes, size_t n_classes,
-                    const struct mr_object *objects, size_t n_objects, struct mr_arena *arena,
-                    struct mr_scene *ret, struct mr_err *e) {
-    (void)im, (void)classes, (void)n_classes, (void)objects, (void)n_objects, (void)arena,
-        (void)ret;
-    return lacks("scenes", e);
 }
 int mr_sentences(struct mr_str text, struct mr_arena *arena, struct mr_span **ret, size_t *ret_n,
                  struct mr_err *e) {
