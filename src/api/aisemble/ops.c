@@ -93,8 +93,10 @@ static int action(struct mr_call *c, enum mr_service s, bool self, const char *w
     return mr_call_json(c, 200, &b, e);
 }
 
-/* Begins to load the service's default models that are installed; true while one is loading. */
-static bool warm_up(struct mr_call *c, enum mr_service s, bool begin) {
+/* Begins to load the service's default models that are installed and not kept out by the owner,
+ * also those that are just leaving memory (once they have left); true while one is loading.
+ * `again`: also where the last load failed. */
+static bool warm_up(struct mr_call *c, enum mr_service s, bool again) {
     size_t n;
     const struct mr_catalog_model *v = mr_catalog_models(c->core->catalog, &n);
     bool loading = false;
@@ -102,13 +104,37 @@ static bool warm_up(struct mr_call *c, enum mr_service s, bool begin) {
         struct mr_model_stats st;
         if (v[i].service != s || !v[i].is_default || !mr_catalog_installed(&v[i]))
             continue;
-        if (begin)
-            (void)mr_model_load(c->core->residency, &v[i], false,
-                                NULL); /* health says how it went */
         mr_model_stats(c->core->residency, &v[i], &st);
+        if (st.state == MR_MODEL_AVAILABLE || (again && st.state == MR_MODEL_FAILED)) {
+            (void)mr_model_load(c->core->residency, &v[i], false, NULL); /* its state says how */
+            mr_model_stats(c->core->residency, &v[i], &st);
+        }
         loading |= st.state == MR_MODEL_LOADING;
     }
     return loading;
+}
+
+static bool warm(struct mr_call *c, enum mr_service s) {
+    return !warm_up(c, s, false);
+}
+
+static bool empty(struct mr_call *c, enum mr_service s) {
+    struct mr_service_stats st;
+    mr_service_stats(c->core->residency, s, &st);
+    return !st.models_loaded;
+}
+
+/* False: it took too long, or the client went away. */
+static bool wait_until(struct mr_call *c, enum mr_service s,
+                       bool (*done)(struct mr_call *c, enum mr_service s)) {
+    struct timespec pause = {0, HEALTH_LOOK_NS};
+    int64_t until = mr_mono_ns() + HEALTH_WAIT_NS;
+    bool is = done(c, s);
+    while (!is && mr_mono_ns() < until && !mr_req_gone(c->req)) {
+        nanosleep(&pause, NULL);
+        is = done(c, s);
+    }
+    return is;
 }
 
 int mr_aisemble_service_start(struct mr_call *c, struct mr_err *e) {
@@ -122,19 +148,17 @@ int mr_aisemble_service_start(struct mr_call *c, struct mr_err *e) {
         return action(c, s, true, "start", "running", "Service is running", e);
     mr_service_stats(c->core->residency, s, &st);
     bool again = st.running && mr_call_value(c, "force")->i;
-    if (again)
+    if (again) {
         rc = mr_service_stop(c->core->residency, s, e);
+        wait_until(c, s, empty);
+    }
     if (!rc && (again || !st.running))
         rc = mr_service_start(c->core->residency, s, e);
     if (rc)
         return rc;
     bool loading = warm_up(c, s, true);
-    if (mr_call_value(c, "wait_for_health")->i) {
-        struct timespec pause = {0, HEALTH_LOOK_NS};
-        int64_t until = mr_mono_ns() + HEALTH_WAIT_NS;
-        while ((loading = warm_up(c, s, false)) && mr_mono_ns() < until && !mr_req_gone(c->req))
-            nanosleep(&pause, NULL);
-    }
+    if (loading && mr_call_value(c, "wait_for_health")->i)
+        loading = !wait_until(c, s, warm);
     return action(c, s, false, "start", loading ? "starting" : "running",
                   loading ? "Service start initiated" : "Service is running", e);
 }

@@ -367,7 +367,9 @@ static void *run_stop(void *arg) {
     struct mr_residency *r = b->r;
     pthread_mutex_lock(&r->mu);
     for (size_t i = 0; i < r->n_slot; i++)
-        if (r->slot[i].m->service == b->service && r->slot[i].handle)
+        /* not when it was started again meanwhile: what is loaded then is wanted */
+        if (r->slot[i].m->service == b->service && r->slot[i].handle &&
+            !r->service[b->service].running)
             empty(r, &r->slot[i], MR_MODEL_AVAILABLE);
     r->background--;
     pthread_cond_broadcast(&r->changed);
