@@ -418,8 +418,9 @@ def test_webhooks_tell_of_loads_and_jobs(own):
     made = user.post(V2 + "/webhooks", {"url": hook.url, "events": ["job.failed"]}).json()
     assert made["secret"].startswith("whsec_")
     user.post(V2 + f"/models/{CLASSIFIER}/load", {"force_reload": True})
-    loaded = wait_for(lambda: [x for x in hook.got if x["event"] == "model.loaded"], "model.loaded")[0]
-    assert loaded["data"]["model_id"] == CLASSIFIER and re.match(r"\d{4}-\d\d-\d\dT.*Z$", loaded["timestamp"])
+    loaded = wait_for(lambda: [x for x in hook.got if x["event"] == "model.loaded"
+                               and x["data"]["model_id"] == CLASSIFIER], "model.loaded")[0]
+    assert loaded["data"]["status"] == "loaded" and re.match(r"\d{4}-\d\d-\d\dT.*Z$", loaded["timestamp"])
     job = user.post(V2 + "/jobs", {"type": "batch_processing", "service": "nlp",
                                    "parameters": {"operation": "embeddings", "inputs": ["a", "b"]}}).json()["job_id"]
     done = wait_for(lambda: [x for x in hook.got if x["event"] == "job.completed"], "job.completed")[0]
