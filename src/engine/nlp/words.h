@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* str.lower(); p == NULL when memory ran out. */
 struct mr_str mr_words_lower(struct mr_arena *a, struct mr_str s);
@@ -14,5 +15,7 @@ bool mr_words_is_upper(struct mr_str s);
 /* The next run of what is not white space, cut off *rest; n == 0 at the end. */
 struct mr_str mr_words_next(struct mr_str *rest);
 size_t mr_words_chars(struct mr_str s); /* code points */
+/* The text's beginning with at most `max` words as mr_word_count counts them. */
+struct mr_str mr_first_words(struct mr_str text, uint32_t max);
 
 #endif
