@@ -31,6 +31,8 @@ DRIVER(detector, mr_detector, mr_detector_open(m->dir, &handle, e), mr_detector_
        mr_detector_memory)
 DRIVER(language, mr_language, mr_language_open(m->dir, &handle, e), mr_language_free,
        mr_language_memory)
+DRIVER(sentiment, mr_sentiment, mr_sentiment_open(m->dir, &handle, e), mr_sentiment_free,
+       mr_sentiment_memory)
 DRIVER(ocr, mr_ocr,
        mr_ocr_open(m->dir, strcmp(m->runtime, "tesseract") ? MR_OCR_PP : MR_OCR_TESSERACT, &handle,
                    e),
@@ -91,6 +93,7 @@ const struct mr_model_driver mr_model_drivers[MR_KIND_N] = {
     [MR_KIND_CLASSIFIER] = ROW(classifier),
     [MR_KIND_DETECTOR] = ROW(detector),
     [MR_KIND_OCR] = ROW(ocr),
+    [MR_KIND_SENTIMENT] = ROW(sentiment),
     [MR_KIND_NER] = ROW(ner),
     [MR_KIND_LANGUAGE] = ROW(language),
     [MR_KIND_KEYWORDS] = {.open = NULL}, /* algorithms: nothing to load */

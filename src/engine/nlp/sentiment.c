@@ -1,9 +1,9 @@
 /* Sentiment: VADER's rules, TextBlob's lexicon and a small network over sentence embeddings. */
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "engine/nlp/classifier.h"
 #include "engine/nlp/file.h"
 #include "engine/nlp/lexicon.h"
+#include "engine/nlp/net.h"
 #include "engine/nlp/nlp.h"
 #include "engine/nlp/vader.h"
 #include "engine/nlp/words.h"
@@ -16,7 +16,7 @@
 
 struct mr_sentiment {
     struct mr_lexicon *lexicon;
-    struct mr_classifier *net;
+    struct mr_net *net;
 };
 
 int mr_sentiment_open(const char *dir, struct mr_sentiment **ret, struct mr_err *e) {
@@ -30,10 +30,10 @@ int mr_sentiment_open(const char *dir, struct mr_sentiment **ret, struct mr_err 
     if (!r)
         r = mr_lexicon_new(file, &s->lexicon, e);
     if (!r)
-        r = mr_nlp_read_file(dir, "classifier.bin", MR_CLASSIFIER_FILE_MAX, &own2, &file, e);
+        r = mr_nlp_read_file(dir, "classifier.bin", MR_NET_FILE_MAX, &own2, &file, e);
     if (!r)
-        r = mr_classifier_new(file, &s->net, e);
-    if (!r && mr_classifier_outputs(s->net) != 3)
+        r = mr_net_new(file, &s->net, e);
+    if (!r && mr_net_outputs(s->net) != 3)
         r = mr_fail(e, MR_EREFUSED, "the sentiment classifier has not three classes");
     if (r) {
         mr_sentiment_free(s);
@@ -47,12 +47,12 @@ void mr_sentiment_free(struct mr_sentiment *s) {
     if (!s)
         return;
     mr_lexicon_free(s->lexicon);
-    mr_classifier_free(s->net);
+    mr_net_free(s->net);
     mr_free(s);
 }
 
 uint64_t mr_sentiment_memory(const struct mr_sentiment *s) {
-    return sizeof *s + mr_lexicon_memory(s->lexicon) + mr_classifier_memory(s->net);
+    return sizeof *s + mr_lexicon_memory(s->lexicon) + mr_net_memory(s->net);
 }
 
 static bool is_punct(char c) {
@@ -153,7 +153,7 @@ static int read_chunk(const struct mr_sentiment *s, struct mr_str text, const fl
     l[4] = (float)(p->polarity / n);
     l[5] = (float)(p->subjectivity / n);
     l[6] = (float)((double)p->known / words);
-    mr_classifier_run(s->net, x, probability);
+    mr_net_run(s->net, x, probability);
     return 0;
 }
 
@@ -161,7 +161,7 @@ int mr_sentiment_read(struct mr_sentiment *s, struct mr_embedder *m, struct mr_s
                       struct mr_arena *arena, struct mr_sentiment_result *ret, struct mr_err *e) {
     static const char *const LABEL[] = {"negative", "neutral", "positive"};
     unsigned dim = mr_embedder_dim(m);
-    if (mr_classifier_inputs(s->net) != dim + LEXICAL)
+    if (mr_net_inputs(s->net) != dim + LEXICAL)
         return mr_fail(e, MR_EUNSUPPORTED,
                        "the sentiment classifier was trained on another embedding model");
     struct chunk *c;

@@ -1,7 +1,7 @@
 /* Sentiment and summaries on the installed models. tools/models/sentiment.py --evaluate runs this
  * program with "classify". */
 #include "base/alloc.h"
-#include "engine/nlp/classifier.h"
+#include "engine/nlp/net.h"
 #include "engine/nlp/nlp.h"
 #include "engine/onnx/onnx.h"
 #include "mr_test.h"
@@ -80,24 +80,24 @@ MR_TEST(damaged_classifiers_are_refused) {
     uint32_t head[] = {0x4353524d, 1, 2, 1, 2}; /* "MRSC" */
     float w[2 + 1 + 2 + 2] = {1, 1, 0, 1, -1, 0, 0};
     char file[sizeof head + sizeof w];
-    struct mr_classifier *c = NULL;
+    struct mr_net *c = NULL;
     memcpy(file, head, sizeof head);
     memcpy(file + sizeof head, w, sizeof w);
-    CHECK_INT(mr_classifier_new(mr_strn(file, sizeof file), &c, NULL), 0);
+    CHECK_INT(mr_net_new(mr_strn(file, sizeof file), &c, NULL), 0);
     double p[2];
-    mr_classifier_run(c, (float[]){1, 0.5f}, p);
+    mr_net_run(c, (float[]){1, 0.5f}, p);
     CHECK_NEAR(p[0], 1 / (1 + exp(-3)), 1e-6);
     CHECK_NEAR(p[0] + p[1], 1, 1e-12);
-    mr_classifier_free(c);
+    mr_net_free(c);
     for (size_t n = 0; n < sizeof file; n++)
-        CHECK_INT(mr_classifier_new(mr_strn(file, n), &c, NULL), MR_EREFUSED);
+        CHECK_INT(mr_net_new(mr_strn(file, n), &c, NULL), MR_EREFUSED);
     for (size_t at = 0; at < sizeof head; at++) {
         file[at] ^= 0x55;
-        CHECK_INT(mr_classifier_new(mr_strn(file, sizeof file), &c, NULL), MR_EREFUSED);
+        CHECK_INT(mr_net_new(mr_strn(file, sizeof file), &c, NULL), MR_EREFUSED);
         file[at] ^= 0x55;
     }
     memset(file + sizeof head, 0xff, 4); /* not a number */
-    CHECK_INT(mr_classifier_new(mr_strn(file, sizeof file), &c, NULL), MR_EREFUSED);
+    CHECK_INT(mr_net_new(mr_strn(file, sizeof file), &c, NULL), MR_EREFUSED);
 }
 
 static const char ARTICLE[] =

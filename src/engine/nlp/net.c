@@ -1,4 +1,4 @@
-#include "engine/nlp/classifier.h"
+#include "engine/nlp/net.h"
 
 #include "base/alloc.h"
 
@@ -9,13 +9,13 @@
 #define HIDDEN_MAX  1024
 #define OUTPUTS_MAX 64
 
-struct mr_classifier {
+struct mr_net {
     uint32_t inputs, hidden, outputs;
     size_t n;
     float v[]; /* as in the file */
 };
 
-int mr_classifier_new(struct mr_str file, struct mr_classifier **ret, struct mr_err *e) {
+int mr_net_new(struct mr_str file, struct mr_net **ret, struct mr_err *e) {
     uint32_t head[4];
     const size_t at = 4 + sizeof head;
     if (file.n < at || memcmp(file.p, "MRSC", 4) != 0)
@@ -28,10 +28,10 @@ int mr_classifier_new(struct mr_str file, struct mr_classifier **ret, struct mr_
     if (file.n != at + n * sizeof(float))
         return mr_fail(e, MR_EREFUSED, "the classifier file has %zu bytes, not %zu", file.n,
                        at + n * sizeof(float));
-    struct mr_classifier *c = mr_malloc(sizeof *c + n * sizeof(float));
+    struct mr_net *c = mr_malloc(sizeof *c + n * sizeof(float));
     if (!c)
         return mr_fail(e, MR_ENOMEM, "out of memory loading a classifier");
-    *c = (struct mr_classifier){.inputs = head[1], .hidden = head[2], .outputs = head[3], .n = n};
+    *c = (struct mr_net){.inputs = head[1], .hidden = head[2], .outputs = head[3], .n = n};
     memcpy(c->v, file.p + at, n * sizeof(float));
     for (size_t i = 0; i < n; i++)
         if (!(fabsf(c->v[i]) < 1e6f)) {
@@ -42,20 +42,20 @@ int mr_classifier_new(struct mr_str file, struct mr_classifier **ret, struct mr_
     return 0;
 }
 
-void mr_classifier_free(struct mr_classifier *c) {
+void mr_net_free(struct mr_net *c) {
     mr_free(c);
 }
-uint64_t mr_classifier_memory(const struct mr_classifier *c) {
+uint64_t mr_net_memory(const struct mr_net *c) {
     return sizeof *c + c->n * sizeof(float);
 }
-unsigned mr_classifier_inputs(const struct mr_classifier *c) {
+unsigned mr_net_inputs(const struct mr_net *c) {
     return c->inputs;
 }
-unsigned mr_classifier_outputs(const struct mr_classifier *c) {
+unsigned mr_net_outputs(const struct mr_net *c) {
     return c->outputs;
 }
 
-void mr_classifier_run(const struct mr_classifier *c, const float *x, double *ret) {
+void mr_net_run(const struct mr_net *c, const float *x, double *ret) {
     float h[HIDDEN_MAX];
     const float *w1 = c->v, *b1 = w1 + (size_t)c->inputs * c->hidden;
     const float *w2 = b1 + c->hidden, *b2 = w2 + (size_t)c->hidden * c->outputs;
