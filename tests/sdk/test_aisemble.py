@@ -165,7 +165,7 @@ def example(name, url, key):
 
 
 def run(command, **kw):
-    out = subprocess.run(command, text=True, capture_output=True, timeout=120, check=False, **kw)
+    out = subprocess.run(command, text=True, capture_output=True, timeout=400, check=False, **kw)
     assert out.returncode == 0, out.stderr + out.stdout
     return out.stdout
 
