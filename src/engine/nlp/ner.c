@@ -96,36 +96,63 @@ static int collect(const struct mr_ner *n, const struct mr_ner_text *t,
     return 0;
 }
 
-static int read_text(const struct mr_ner *n, struct mr_str text, struct mr_arena *arena,
-                     struct mr_entity **ret, size_t *ret_n) {
-    MR_AUTO_FREE uint32_t *own = NULL;
-    MR_AUTO_FREE struct mr_ner_action *act = NULL;
-    struct mr_ner_tokens v = {0};
+/* A text on its way through the parts. */
+struct reading {
+    uint32_t *own;
     struct mr_ner_text t;
-    int rc = decode(text, &t, &own);
-    if (rc == 0)
-        rc = mr_ner_tokenize(n, &t, true, &v);
-    if (rc == 0 && !(act = mr_calloc(v.n + 1, sizeof *act)))
-        rc = MR_ENOMEM;
-    if (rc == 0)
-        rc = mr_ner_run(n, &t, &v, act, NULL);
-    if (rc == 0)
-        rc = collect(n, &t, &v, act, arena, ret, ret_n);
-    mr_free(v.tok);
-    return rc;
+    struct mr_ner_tokens v;
+    struct mr_ner_action *act;
+    float *score;
+};
+
+static void release(struct reading *r) {
+    mr_free(r->own);
+    mr_free(r->v.tok);
+    mr_free(r->act);
+    mr_free(r->score);
 }
 
-int mr_ner_read(struct mr_ner *n, struct mr_str text, struct mr_arena *arena,
-                struct mr_entity **ret, size_t *ret_n, struct mr_err *e) {
+static int read_text(const struct mr_ner *n, struct mr_str text, struct reading *r,
+                     struct mr_err *e) {
     if (text.n > TEXT_MAX)
         return mr_fail(e, MR_ETOOBIG, "the text has %zu bytes; at most %u are read", text.n,
                        TEXT_MAX);
     if (!mr_utf8_valid(text))
         return mr_fail(e, MR_EINVAL, "the text is not UTF-8");
-    int rc = read_text(n, text, arena, ret, ret_n);
-    if (rc == MR_ENOMEM)
-        return mr_fail(e, rc, "out of memory while reading entities");
-    if (rc < 0)
+    int rc = decode(text, &r->t, &r->own);
+    if (rc == 0)
+        rc = mr_ner_tokenize(n, &r->t, true, &r->v);
+    if (rc == 0 && (!(r->act = mr_calloc(r->v.n + 1, sizeof *r->act)) ||
+                    !(r->score = mr_calloc(r->v.n + 1, sizeof *r->score))))
+        rc = MR_ENOMEM;
+    if (rc == 0)
+        rc = mr_ner_run(n, &r->t, &r->v, r->act, r->score);
+    if (rc == MR_EREFUSED)
         return mr_fail(e, rc, "the named-entity network has no action for a token");
+    return rc < 0 ? mr_fail(e, rc, "out of memory while reading entities") : 0;
+}
+
+int mr_ner_read(struct mr_ner *n, struct mr_str text, struct mr_arena *arena,
+                struct mr_entity **ret, size_t *ret_n, struct mr_err *e) {
+    MR_CLEANUP(release) struct reading r = {0};
+    int rc = read_text(n, text, &r, e);
+    if (rc == 0 && collect(n, &r.t, &r.v, r.act, arena, ret, ret_n) < 0)
+        return mr_fail(e, MR_ENOMEM, "out of memory while reading entities");
+    return rc;
+}
+
+int mr_ner_trace(const struct mr_ner *n, struct mr_str text, struct mr_arena *arena,
+                 struct mr_ner_trace **ret, size_t *ret_n, struct mr_err *e) {
+    MR_CLEANUP(release) struct reading r = {0};
+    int rc = read_text(n, text, &r, e);
+    if (rc < 0)
+        return rc;
+    struct mr_ner_trace *out = mr_arena_array(arena, r.v.n + 1, sizeof *out);
+    if (!out)
+        return mr_fail(e, MR_ENOMEM, "out of memory while reading entities");
+    for (uint32_t i = 0; i < r.v.n; i++)
+        out[i] = (struct mr_ner_trace){r.v.tok[i].start, r.v.tok[i].n, r.act[i].move, r.score[i]};
+    *ret = out;
+    *ret_n = r.v.n;
     return 0;
 }

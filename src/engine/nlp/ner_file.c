@@ -149,11 +149,9 @@ static int load_symbols(struct mr_ner *n) {
     return c.bad ? MR_EREFUSED : 0;
 }
 
-/* spaCy makes the words of its exceptions before the model's table of norms is there: these keep
- * the norms that every model has (base), or their lower case. */
-static int load_norms(struct mr_ner *n, const struct mr_ner_map *early) {
+/* The norms that every model has (base), then the model's own over them. */
+static int load_norms(struct mr_ner *n) {
     struct cursor c = section(n, "norm"), b = section(n, "base");
-    uint64_t there;
     uint32_t count = get_count(&b, 8);
     for (uint32_t i = 0; i < count && !b.bad; i++) {
         struct mr_str word = get_text(&b), norm = get_text(&b);
@@ -167,8 +165,7 @@ static int load_norms(struct mr_ner *n, const struct mr_ner_map *early) {
         uint64_t key = 0;
         if (raw.n == 8)
             memcpy(&key, raw.p, 8);
-        if (!mr_ner_map_get(early, key, &there) &&
-            mr_ner_map_put(&n->norm, key, mr_ner_id(n, norm.p, norm.n)) < 0)
+        if (mr_ner_map_put(&n->norm, key, mr_ner_id(n, norm.p, norm.n)) < 0)
             return MR_ENOMEM;
     }
     return c.bad || b.bad ? MR_EREFUSED : 0;
@@ -193,8 +190,8 @@ static bool short_text(struct mr_str s, struct short_text *ret) {
     return ret->t.n > 0;
 }
 
-/* Notes a chunk's words without exceptions, and the sequence when affixes can tear it apart. */
-static int note_pieces(struct mr_ner *n, const struct short_text *s, struct mr_ner_map *early) {
+/* Notes the tokens that a chunk falls into without exceptions, if rules tear it apart. */
+static int note_pieces(struct mr_ner *n, const struct short_text *s) {
     const struct mr_ner_rules *r = &n->rules;
     struct mr_ner_tokens v = {0};
     uint32_t at = 0, len;
@@ -205,10 +202,6 @@ static int note_pieces(struct mr_ner *n, const struct short_text *s, struct mr_n
     if (!torn)
         return 0;
     int rc = mr_ner_tokenize(n, &s->t, false, &v);
-    for (uint32_t i = 0; rc == 0 && i < v.n; i++) {
-        uint32_t from = s->off[v.tok[i].start], to = s->off[v.tok[i].start + v.tok[i].n];
-        rc = mr_ner_map_put(early, mr_ner_id(n, s->t.p + from, to - from), 1);
-    }
     if (rc == 0)
         rc = mr_ner_add_pattern(n, &s->t, &v);
     mr_free(v.tok);
@@ -216,8 +209,7 @@ static int note_pieces(struct mr_ner *n, const struct short_text *s, struct mr_n
 }
 
 /* One exception: its chunk and the tokens that it is made of. */
-static int load_special(struct mr_ner *n, struct cursor *c, struct mr_ner_map *early,
-                        uint32_t *ntoken, uint32_t max_token) {
+static int load_special(struct mr_ner *n, struct cursor *c, uint32_t *ntoken, uint32_t max_token) {
     struct mr_str chunk = get_text(c);
     uint32_t k = get_count(c, 8), at = 0;
     struct short_text s;
@@ -235,8 +227,6 @@ static int load_special(struct mr_ner *n, struct cursor *c, struct mr_ner_map *e
             return MR_EREFUSED;
         n->special_token[(*ntoken)++] =
             (struct mr_ner_token){from, at - from, mr_ner_id(n, norm.p, norm.n)};
-        if (mr_ner_map_put(early, mr_ner_id(n, orth.p, orth.n), 1) < 0)
-            return MR_ENOMEM;
     }
     if (at != s.t.n)
         return MR_EREFUSED;
@@ -244,24 +234,22 @@ static int load_special(struct mr_ner *n, struct cursor *c, struct mr_ner_map *e
         n->max_special = s.t.n;
     if (mr_ner_map_put(&n->special_of, mr_ner_hash(chunk.p, chunk.n), n->nspecial++) < 0)
         return MR_ENOMEM;
-    return note_pieces(n, &s, early);
+    return note_pieces(n, &s);
 }
 
 static int load_words(struct mr_ner *n) {
     struct cursor c = section(n, "spec");
-    struct mr_ner_map early = {0};
     size_t bytes = c.n;
     uint32_t count = get_count(&c, 16), ntoken = 0;
     n->special = mr_calloc(count ? count : 1, sizeof *n->special);
     n->special_token = mr_calloc(bytes / 8 + 1, sizeof *n->special_token);
     int rc = n->special && n->special_token ? 0 : MR_ENOMEM;
     for (uint32_t i = 0; rc == 0 && i < count; i++)
-        rc = load_special(n, &c, &early, &ntoken, (uint32_t)(bytes / 8));
+        rc = load_special(n, &c, &ntoken, (uint32_t)(bytes / 8));
     if (rc == 0 && c.bad)
         rc = MR_EREFUSED;
     if (rc == 0)
-        rc = load_norms(n, &early);
-    mr_ner_map_release(&early);
+        rc = load_norms(n);
     return rc;
 }
 

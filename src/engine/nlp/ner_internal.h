@@ -18,7 +18,6 @@ struct mr_ner_map {
 };
 int mr_ner_map_put(struct mr_ner_map *m, uint64_t key, uint64_t value); /* 0 or MR_ENOMEM */
 bool mr_ner_map_get(const struct mr_ner_map *m, uint64_t key, uint64_t *ret);
-void mr_ner_map_drop(struct mr_ner_map *m, uint64_t key);
 void mr_ner_map_release(struct mr_ner_map *m);
 
 /* spaCy's hash of a string: MurmurHash64A (Austin Appleby, public domain) with seed 1. */
@@ -153,5 +152,15 @@ typedef void mr_ner_gemm_fn(float *dst, const float *src, size_t step, size_t m,
                             const float *w, size_t panels);
 mr_ner_gemm_fn mr_ner_gemm_base, mr_ner_gemm_avx2, mr_ner_gemm_avx512;
 mr_ner_gemm_fn *mr_ner_gemm(void); /* the fastest of this machine */
+
+/* Tokens, actions and their scores, for the comparison with spaCy. As mr_ner_read otherwise. */
+struct mr_arena;
+struct mr_ner_trace {
+    uint32_t start, n; /* code points */
+    uint32_t move;
+    float score;
+};
+int mr_ner_trace(const struct mr_ner *n, struct mr_str text, struct mr_arena *arena,
+                 struct mr_ner_trace **ret, size_t *ret_n, struct mr_err *e);
 
 #endif

@@ -20,7 +20,7 @@ static int grow(struct mr_ner_map *m) {
         if (!m->used[i])
             continue;
         uint32_t at = find(&to, m->slot[2 * (size_t)i]);
-        to.used[at] = m->used[i];
+        to.used[at] = 1;
         to.slot[2 * (size_t)at] = m->slot[2 * (size_t)i];
         to.slot[2 * (size_t)at + 1] = m->slot[2 * (size_t)i + 1];
     }
@@ -44,18 +44,10 @@ bool mr_ner_map_get(const struct mr_ner_map *m, uint64_t key, uint64_t *ret) {
     if (!m->cap)
         return false;
     uint32_t i = find(m, key);
-    if (m->used[i] != 1)
+    if (!m->used[i])
         return false;
     *ret = m->slot[2 * (size_t)i + 1];
     return true;
-}
-
-void mr_ner_map_drop(struct mr_ner_map *m, uint64_t key) {
-    if (!m->cap)
-        return;
-    uint32_t i = find(m, key);
-    if (m->used[i])
-        m->used[i] = 2; /* the chain goes on */
 }
 
 void mr_ner_map_release(struct mr_ner_map *m) {

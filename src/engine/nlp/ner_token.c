@@ -91,6 +91,12 @@ static int split_infixes(struct reader *r, uint32_t start, uint32_t end) {
     return from < n ? push(r->out, start + from, n - from, 0) : 0;
 }
 
+/* No rule has a space in it, but exceptions do (for their norm). */
+static int read_space(struct reader *r, uint32_t start, uint32_t end) {
+    const struct mr_ner_special *s = r->specials ? special(r->n, r->t, start, end) : NULL;
+    return s ? push_special(r->n, s, start, r->out) : push(r->out, start, end - start, 0);
+}
+
 static int read_chunk(struct reader *r, uint32_t start, uint32_t end, struct mr_ner_tokens *back) {
     const struct mr_ner_special *s = r->specials ? special(r->n, r->t, start, end) : NULL;
     if (s)
@@ -216,12 +222,12 @@ int mr_ner_tokenize(const struct mr_ner *n, const struct mr_ner_text *t, bool sp
         if (space == in_space)
             continue;
         if (start < i)
-            rc = in_space ? push(out, start, i - start, 0) : read_chunk(&r, start, i, &back);
+            rc = in_space ? read_space(&r, start, i) : read_chunk(&r, start, i, &back);
         start = t->cp[i] == ' ' ? i + 1 : i;
         in_space = space;
     }
     if (rc == 0 && start < t->n)
-        rc = in_space ? push(out, start, t->n - start, 0) : read_chunk(&r, start, t->n, &back);
+        rc = in_space ? read_space(&r, start, t->n) : read_chunk(&r, start, t->n, &back);
     mr_free(back.tok);
     if (rc == 0 && specials && n->max_pattern && out->n)
         rc = join_specials(n, t, out);

@@ -1,6 +1,7 @@
 /* Named entities on the installed en-core-web-sm-ner. */
 #include "base/alloc.h"
 #include "engine/nlp/ner.h"
+#include "engine/nlp/ner_internal.h"
 #include "mr_test.h"
 #include "nlp_models.h"
 
@@ -35,18 +36,57 @@ MR_TEST(people_places_and_days) {
     mr_arena_release(&a);
 }
 
-int main(void) {
+/* "read DIR": u32 length and text, again and again, from stdin. One line for each: "start n move
+ * score" of every token and, after a bar, "start end label confidence" of every entity. */
+static int read_all(const char *dir) {
+    struct mr_err e = {0};
+    uint32_t len;
+    if (mr_ner_open(dir, &model, &e) < 0) {
+        fprintf(stderr, "%s\n", e.msg);
+        return 1;
+    }
+    while (fread(&len, sizeof len, 1, stdin) == 1) {
+        char *text = mr_malloc(len + 1);
+        if (!text || fread(text, 1, len, stdin) != len)
+            return 1;
+        struct mr_arena a;
+        mr_arena_init(&a, 64 << 20);
+        struct mr_ner_trace *tok;
+        struct mr_entity *ent;
+        size_t ntok, nent;
+        if (mr_ner_trace(model, mr_strn(text, len), &a, &tok, &ntok, &e) < 0 ||
+            mr_ner_read(model, mr_strn(text, len), &a, &ent, &nent, &e) < 0)
+            return 1;
+        for (size_t i = 0; i < ntok; i++)
+            printf("%u %u %u %.7g ", tok[i].start, tok[i].n, tok[i].move, (double)tok[i].score);
+        printf("|");
+        for (size_t i = 0; i < nent; i++)
+            printf(" %u %u %s %.9g", ent[i].start, ent[i].end, ent[i].label, ent[i].confidence);
+        printf("\n");
+        mr_arena_release(&a);
+        mr_free(text);
+    }
+    mr_ner_free(model);
+    return 0;
+}
+
+#define main test_main
+int test_main(int argc, char **argv);
+MR_TEST_MAIN(CASE(people_places_and_days))
+#undef main
+
+int main(int argc, char **argv) {
     char dir[4096];
     struct mr_err e = {0};
+    if (argc == 3 && !strcmp(argv[1], "read"))
+        return read_all(argv[2]);
     if (mr_model_missing("en-core-web-sm-ner"))
         return 0;
     if (mr_ner_open(mr_models_dir("en-core-web-sm-ner", dir), &model, &e) < 0) {
         fprintf(stderr, "%s\n", e.msg);
         return 1;
     }
-    mr_test_failed_ = 0;
-    people_places_and_days();
-    printf("%d failed\n", mr_test_failed_);
+    int rc = test_main(argc, argv);
     mr_ner_free(model);
-    return mr_test_failed_ != 0;
+    return rc;
 }
