@@ -2,6 +2,7 @@
 """Turns spaCy's small English named-entity network into one flat file for src/engine/nlp.
 
 usage: spacy_ner.py OUT_DIR FOLDER   (as tools/models/install.py runs it)
+       spacy_ner.py --small FILE     a few rules without a network, for the fuzz corpus
 
 FOLDER is the unpacked en_core_web_sm wheel; OUT_DIR/ner.bin is written. spaCy itself is not needed: its msgpack files are read
 here, and its tokenizer's regular expressions are taken apart by Python's own parser into lists of
@@ -333,47 +334,34 @@ def moves(raw):
     return u32(len(ret)) + b"".join(u32(k) + text(label) for k, label in ret)
 
 
-def convert(folder):
-    (found,) = Path(folder).glob("*/*/ner/model")
-    root = found.parent.parent
-    tok = unpack((root / "tokenizer").read_bytes())
-    lookups = unpack((root / "vocab/lookups.bin").read_bytes())
-    norm = lookups["lexeme_norm"]
-    if not tok["faster_heuristics"] or tok["token_match"]:
-        fail("token_match")
-    sets = Sets()
-    rule_bytes = b""
-    for pattern, begin, end in (
-        (tok["prefix_search"], True, False),
-        (tok["suffix_search"], False, True),
-        (tok["infix_finditer"], False, False),
-    ):
+def rule_section(patterns, sets):
+    """The alternatives of prefix, suffix and infix rule."""
+    ret = b""
+    for pattern, begin, end in zip(patterns, (True, False, False), (False, True, False), strict=True):
         alts = rules(pattern, sets, begin, end)
-        rule_bytes += u32(len(alts))
+        ret += u32(len(alts))
         for _, _, flags, behind, body, ahead in alts:
-            rule_bytes += u32(flags, len(behind), *behind, len(body), *body, len(ahead), *ahead)
-    special = [url_set(tok["url_match"], sets), *map(sets.where, (str.isalpha, str.isupper, str.isdigit))]
-    orth, norm_attr = 65, 67
-    specials = u32(len(tok["exceptions"]))
-    for chunk, parts in tok["exceptions"].items():
-        specials += text(chunk) + u32(len(parts))
-        for part in parts:
-            specials += text(part[orth]) + text(part.get(norm_attr, ""))
-    base = [(o, n) for n, os in BASE_NORMS.items() for o in os.split(" ")]
-    symbols = [(s, first + i) for first, names in SYMBOLS.items() for i, s in enumerate(names.split(" "))]
-    dims, weights = network(unpack((root / "ner/model").read_bytes()))
-    sections = {
-        b"dims": dims,
-        b"move": moves((root / "ner/moves").read_bytes()),
-        b"sets": u32(len(sets.ids)) + b"".join(u32(len(s)) + b"".join(u32(*r) for r in s) for s in sets.ids),
-        b"rule": rule_bytes,
-        b"prop": u32(*special),
-        b"spec": specials,
+            ret += u32(flags, len(behind), *behind, len(body), *body, len(ahead), *ahead)
+    return ret
+
+
+def word_sections(exceptions, norm, base, symbols):
+    spec = u32(len(exceptions))
+    for chunk, parts in exceptions:
+        spec += text(chunk) + u32(len(parts)) + b"".join(text(o) + text(n) for o, n in parts)
+    return {
+        b"spec": spec,
         b"norm": u32(len(norm)) + b"".join(struct.pack("<Q", k) + text(v) for k, v in norm.items()),
         b"base": u32(len(base)) + b"".join(text(o) + text(n) for o, n in base),
         b"syms": u32(len(symbols)) + b"".join(text(s) + u32(i) for s, i in symbols),
-        b"wght": weights,
     }
+
+
+def set_section(sets):
+    return u32(len(sets.ids)) + b"".join(u32(len(s)) + b"".join(u32(*r) for r in s) for s in sets.ids)
+
+
+def flat_file(sections):
     out = MAGIC + u32(len(sections), 0)
     at = 64 * -(-(len(out) + 16 * len(sections)) // 64)
     body = b""
@@ -384,10 +372,46 @@ def convert(folder):
     return out + b"\0" * (-len(out) % 64) + body
 
 
+def convert(folder):
+    (found,) = Path(folder).glob("*/*/ner/model")
+    root = found.parent.parent
+    tok = unpack((root / "tokenizer").read_bytes())
+    norm = unpack((root / "vocab/lookups.bin").read_bytes())["lexeme_norm"]
+    if not tok["faster_heuristics"] or tok["token_match"]:
+        fail("token_match")
+    sets = Sets()
+    rule = rule_section((tok["prefix_search"], tok["suffix_search"], tok["infix_finditer"]), sets)
+    props = [url_set(tok["url_match"], sets), *map(sets.where, (str.isalpha, str.isupper, str.isdigit))]
+    orth, norm_attr = 65, 67
+    exceptions = [(c, [(p[orth], p.get(norm_attr, "")) for p in parts]) for c, parts in tok["exceptions"].items()]
+    base = [(o, n) for n, os in BASE_NORMS.items() for o in os.split(" ")]
+    symbols = [(s, first + i) for first, names in SYMBOLS.items() for i, s in enumerate(names.split(" "))]
+    dims, weights = network(unpack((root / "ner/model").read_bytes()))
+    sections = {b"dims": dims, b"move": moves((root / "ner/moves").read_bytes())}
+    sections |= {b"sets": set_section(sets), b"rule": rule, b"prop": u32(*props)}
+    return flat_file(sections | word_sections(exceptions, norm, base, symbols) | {b"wght": weights})
+
+
+def small():
+    """Rules of every form, as spaCy's are, and a few words."""
+    sets = Sets()
+    rule = rule_section((r"^\(|^:|^\+(?![0-9])|^\.\.+|^US\$|^[\u00a6\u2100-\u21ff]",
+                         r"\)$|:$|'s$|\.\.+$|(?<=[0-9])(?:km|m)$|(?<=°[FC])\.$|(?<=[a-z])\.$",
+                         r"\.\.+|(?<=[a-z])\.(?=[A-Z])|(?<=[a-zA-Z])(?:-|--)(?=[a-z])"), sets)  # fmt: skip
+    props = [sets.add([(97, 122)]), sets.add([(65, 90), (97, 122), (192, 500)]), sets.add([(65, 90)]),
+             sets.add([(48, 57)])]  # fmt: skip
+    exceptions = [("can't", [("ca", "can"), ("n't", "not")]), (":)", [(":)", "")]), (":-(", [(":-(", "")]), ("(:", [("(:", "")]),
+                  ("\n", [("\n", "")]), ("e.g.", [("e.g.", "")])]  # fmt: skip
+    words = word_sections(exceptions, {5827203507584285142: "because"}, [("—", "-")], [("x", 101)])
+    return flat_file({b"sets": set_section(sets), b"rule": rule, b"prop": u32(*props)} | words)
+
+
 def main():
+    if sys.argv[1] == "--small":
+        Path(sys.argv[2]).write_bytes(small())
+        return
     out_dir, folder = sys.argv[1:]
-    data = convert(folder)
-    (Path(out_dir) / "ner.bin").write_bytes(data)
+    (Path(out_dir) / "ner.bin").write_bytes(convert(folder))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "engine/nlp/file.h"
 #include "engine/nlp/ner_internal.h"
 #include "model/text/unicode.h"
 
 #include <math.h>
 
+#define FILE_MAX (64u << 20)
 #define TEXT_MAX (1u << 20) /* bytes, as all of src/engine/nlp */
 
 void mr_ner_free(struct mr_ner *n) {
@@ -30,8 +32,12 @@ int mr_ner_open(const char *dir, struct mr_ner **ret, struct mr_err *e) {
     MR_CLEANUP(mr_ner_free_p) struct mr_ner *n = mr_calloc(1, sizeof *n);
     if (!n)
         return mr_fail(e, MR_ENOMEM, "out of memory while opening the named-entity network");
-    int rc = mr_ner_load(n, dir, e);
+    struct mr_str whole;
+    int rc = mr_nlp_read_file(dir, "ner.bin", FILE_MAX, &n->file, &whole, e);
     if (rc < 0)
+        return rc;
+    n->size = whole.n;
+    if ((rc = mr_ner_parse(n, "ner.bin", e)) < 0)
         return rc;
     *ret = MR_TAKE(n);
     return 0;
@@ -42,8 +48,7 @@ uint64_t mr_ner_memory(const struct mr_ner *n) {
     return sizeof *n + n->size + maps * 17 + n->rules.nset * sizeof *n->rules.set;
 }
 
-/* The text as code points with their byte offsets: one block of memory. */
-static int decode(struct mr_str text, struct mr_ner_text *ret, uint32_t **ret_own) {
+int mr_ner_decode(struct mr_str text, struct mr_ner_text *ret, uint32_t **ret_own) {
     uint32_t *cp = mr_malloc((2 * text.n + 1) * sizeof *cp), *off = cp ? cp + text.n : NULL, n = 0;
     if (!cp)
         return MR_ENOMEM;
@@ -119,7 +124,7 @@ static int read_text(const struct mr_ner *n, struct mr_str text, struct reading 
                        TEXT_MAX);
     if (!mr_utf8_valid(text))
         return mr_fail(e, MR_EINVAL, "the text is not UTF-8");
-    int rc = decode(text, &r->t, &r->own);
+    int rc = mr_ner_decode(text, &r->t, &r->own);
     if (rc == 0)
         rc = mr_ner_tokenize(n, &r->t, true, &r->v);
     if (rc == 0 && (!(r->act = mr_calloc(r->v.n + 1, sizeof *r->act)) ||

@@ -1,11 +1,8 @@
 /* ner.bin: sections found by a four-letter name, every length checked (layout: docs/NLP.md). */
 #include "base/alloc.h"
-#include "base/cleanup.h"
-#include "engine/nlp/file.h"
 #include "engine/nlp/ner_internal.h"
 #include "model/text/unicode.h"
 
-#define FILE_MAX    (64u << 20)
 #define SPECIAL_MAX 31u /* code points of an exception; patterns of tokens are bits of a word */
 
 struct cursor {
@@ -312,14 +309,7 @@ static int load_net(struct mr_ner *n) {
     return c.bad || d.bad || c.n ? MR_EREFUSED : 0;
 }
 
-int mr_ner_load(struct mr_ner *n, const char *dir, struct mr_err *e) {
-    struct mr_str whole;
-    int rc = mr_nlp_read_file(dir, "ner.bin", FILE_MAX, &n->file, &whole, e);
-    if (rc < 0)
-        return rc;
-    n->size = whole.n;
-    if (whole.n < 16 || memcmp(whole.p, "MRNER\0\0\1", 8))
-        return mr_fail(e, MR_EREFUSED, "ner.bin in %s is not a named-entity network", dir);
+int mr_ner_parse(struct mr_ner *n, const char *name, struct mr_err *e) {
     static const struct {
         int (*load)(struct mr_ner *n);
         const char *what;
@@ -328,13 +318,14 @@ int mr_ner_load(struct mr_ner *n, const char *dir, struct mr_err *e) {
                 {load_words, "exceptions and norms"},
                 {load_moves, "actions"},
                 {load_net, "network"}};
+    if (n->size < 16 || memcmp(n->file, "MRNER\0\0\1", 8))
+        return mr_fail(e, MR_EREFUSED, "%s is not a named-entity network", name);
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
-        rc = part[i].load(n);
+        int rc = part[i].load(n);
         if (rc == MR_ENOMEM)
-            return mr_fail(e, rc, "out of memory while reading ner.bin");
+            return mr_fail(e, rc, "out of memory while reading %s", name);
         if (rc < 0)
-            return mr_fail(e, rc, "ner.bin in %s is damaged: its %s cannot be read", dir,
-                           part[i].what);
+            return mr_fail(e, rc, "%s is damaged: its %s cannot be read", name, part[i].what);
     }
     return 0;
 }

@@ -120,9 +120,12 @@ struct mr_ner {
     struct mr_ner_net net;
 };
 
-/* Reads and checks dir/ner.bin (ner_file.c). */
-int mr_ner_load(struct mr_ner *n, const char *dir, struct mr_err *e);
+/* Checks n->file and fills the rest (ner_file.c); `name` is for errors. What was made before a
+ * failure is released by mr_ner_free. MR_EREFUSED: damaged. */
+int mr_ner_parse(struct mr_ner *n, const char *name, struct mr_err *e);
 uint64_t mr_ner_id(const struct mr_ner *n, const char *p, size_t len);
+/* A text as code points with their byte offsets; *ret_own is one block to be freed. */
+int mr_ner_decode(struct mr_str text, struct mr_ner_text *ret, uint32_t **ret_own);
 /* Appends the tokens of `t`; specials: with the exceptions, as a text is read. */
 int mr_ner_tokenize(const struct mr_ner *n, const struct mr_ner_text *t, bool specials,
                     struct mr_ner_tokens *out);
@@ -147,11 +150,18 @@ struct mr_ner_action {
 int mr_ner_run(const struct mr_ner *n, const struct mr_ner_text *t,
                const struct mr_ner_tokens *tokens, struct mr_ner_action *out, float *best);
 
-/* dst[m][panels * 48] = src rows of k numbers, `step` numbers apart, times packed weights. */
-typedef void mr_ner_gemm_fn(float *dst, const float *src, size_t step, size_t m, size_t k,
-                            const float *w, size_t panels);
-mr_ner_gemm_fn mr_ner_gemm_base, mr_ner_gemm_avx2, mr_ner_gemm_avx512;
-mr_ner_gemm_fn *mr_ner_gemm(void); /* the fastest of this machine */
+/* The inner loops, for one instruction set each (ner_kernels_*.c). */
+struct mr_ner_kernels {
+    /* dst[m][panels * 48] = src: m rows of k numbers, `step` numbers apart, times packed weights */
+    void (*gemm)(float *dst, const float *src, size_t step, size_t m, size_t k, const float *w,
+                 size_t panels);
+    /* out[96] += layer norm of the largest of three pieces of in[288] + bias */
+    void (*norm)(const struct mr_ner_layer *l, const float *in, float *out);
+    /* out[96] = the sum of four rows */
+    void (*sum4)(const float *const row[4], float *out);
+};
+extern const struct mr_ner_kernels mr_ner_base, mr_ner_avx2, mr_ner_avx512;
+const struct mr_ner_kernels *mr_ner_kernels(void); /* the fastest of this machine */
 
 /* Tokens, actions and their scores, for the comparison with spaCy. As mr_ner_read otherwise. */
 struct mr_arena;

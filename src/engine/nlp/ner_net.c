@@ -22,7 +22,7 @@ struct work {
     float place[BLOCK * MR_NER_COLS(MR_NER_HIDDEN)]; /* the current token's share of the state */
     float first[MR_NER_COLS(MR_NER_HIDDEN)], last[MR_NER_COLS(MR_NER_HIDDEN)];
     struct mr_ner_scratch scratch;
-    mr_ner_gemm_fn *gemm;
+    const struct mr_ner_kernels *k;
     uint32_t open; /* label + 1 of the open entity, or 0 */
 };
 
@@ -47,40 +47,16 @@ static void hash_rows(uint64_t v, uint32_t seed, uint32_t out[4]) {
     out[3] = (uint32_t)(h2 >> 32);
 }
 
-static void embed(const struct mr_ner_net *net, const uint64_t id[MR_NER_FEATS], float *out) {
+static void embed(const struct mr_ner_kernels *k, const struct mr_ner_net *net,
+                  const uint64_t id[MR_NER_FEATS], float *out) {
     for (uint32_t f = 0; f < MR_NER_FEATS; f++, out += MR_NER_WIDTH) {
         uint32_t row[4];
         hash_rows(id[f], net->seed[f], row);
         const float *a[4];
         for (int i = 0; i < 4; i++)
             a[i] = net->embed[f] + (size_t)(row[i] % net->rows[f]) * MR_NER_WIDTH;
-        for (uint32_t d = 0; d < MR_NER_WIDTH; d++)
-            out[d] = ((a[0][d] + a[1][d]) + a[2][d]) + a[3][d];
+        k->sum4(a, out);
     }
-}
-
-/* Largest of three pieces, then the layer norm. */
-static void maxout_norm(const struct mr_ner_layer *l, const float *in, float *restrict out) {
-    float m[MR_NER_WIDTH], sum = 0, square = 0;
-    for (uint32_t d = 0; d < MR_NER_WIDTH; d++) {
-        float a = in[d] + l->b[d], b = in[MR_NER_WIDTH + d] + l->b[MR_NER_WIDTH + d];
-        float c = in[2 * MR_NER_WIDTH + d] + l->b[2 * MR_NER_WIDTH + d];
-        a = a > b ? a : b;
-        m[d] = a > c ? a : c;
-    }
-    float part[16] = {0}, mean;
-    for (uint32_t d = 0; d < MR_NER_WIDTH; d++)
-        part[d & 15] += m[d];
-    for (int i = 0; i < 16; i++)
-        sum += part[i], part[i] = 0;
-    mean = sum / MR_NER_WIDTH;
-    for (uint32_t d = 0; d < MR_NER_WIDTH; d++)
-        part[d & 15] += (m[d] - mean) * (m[d] - mean);
-    for (int i = 0; i < 16; i++)
-        square += part[i];
-    float scale = 1 / sqrtf(square / MR_NER_WIDTH + 1e-8f);
-    for (uint32_t d = 0; d < MR_NER_WIDTH; d++)
-        out[d] += (m[d] - mean) * scale * l->g[d] + l->shift[d];
 }
 
 /* Rows [first, first + n) of the window layers' input: positions from `at` on; what lies outside
@@ -95,11 +71,11 @@ static int read_rows(const struct mr_ner *n, const struct mr_ner_text *t,
         uint64_t id[MR_NER_FEATS];
         if (mr_ner_features(n, t, &tokens->tok[at + hi - MR_NER_HALO], &w->scratch, id) < 0)
             return MR_ENOMEM;
-        embed(&n->net, id, w->in + (size_t)hi * MIX);
+        embed(w->k, &n->net, id, w->in + (size_t)hi * MIX);
     }
-    w->gemm(w->out, w->in + (size_t)lo * MIX, MIX, hi - lo, MIX, l->w, OUT / MR_NER_PANEL);
+    w->k->gemm(w->out, w->in + (size_t)lo * MIX, MIX, hi - lo, MIX, l->w, OUT / MR_NER_PANEL);
     for (uint32_t i = lo; i < hi; i++)
-        maxout_norm(l, w->out + (size_t)(i - lo) * OUT, w->x[0] + (size_t)i * MR_NER_WIDTH);
+        w->k->norm(l, w->out + (size_t)(i - lo) * OUT, w->x[0] + (size_t)i * MR_NER_WIDTH);
     return 0;
 }
 
@@ -108,11 +84,11 @@ static void window(const struct mr_ner *n, struct work *w, uint32_t l, uint32_t 
     const float *in = w->x[(l - 1) & 1] + (size_t)from * MR_NER_WIDTH;
     float *x = w->x[l & 1] + (size_t)from * MR_NER_WIDTH;
     const struct mr_ner_layer *layer = &n->net.layer[l];
-    w->gemm(w->out, in - MR_NER_WIDTH, MR_NER_WIDTH, to - from, 3 * MR_NER_WIDTH, layer->w,
-            OUT / MR_NER_PANEL);
+    w->k->gemm(w->out, in - MR_NER_WIDTH, MR_NER_WIDTH, to - from, 3 * MR_NER_WIDTH, layer->w,
+               OUT / MR_NER_PANEL);
     memcpy(x, in, (size_t)(to - from) * MR_NER_WIDTH * sizeof *x);
     for (uint32_t i = 0; i < to - from; i++)
-        maxout_norm(layer, w->out + (size_t)i * OUT, x + (size_t)i * MR_NER_WIDTH);
+        w->k->norm(layer, w->out + (size_t)i * OUT, x + (size_t)i * MR_NER_WIDTH);
 }
 
 static int run_block(const struct mr_ner *n, const struct mr_ner_text *t,
@@ -126,12 +102,12 @@ static int run_block(const struct mr_ner *n, const struct mr_ner_text *t,
     for (uint32_t l = 1; l < MR_NER_LAYERS; l++)
         window(n, w, l, l, rows - l);
     const float *x = w->x[(MR_NER_LAYERS - 1) & 1] + MR_NER_HALO * MR_NER_WIDTH;
-    w->gemm(w->vec + vec, x, MR_NER_WIDTH, len, MR_NER_WIDTH, net->lin_w, vec / MR_NER_PANEL);
+    w->k->gemm(w->vec + vec, x, MR_NER_WIDTH, len, MR_NER_WIDTH, net->lin_w, vec / MR_NER_PANEL);
     for (uint32_t i = 1; i <= len; i++)
         for (uint32_t d = 0; d < MR_NER_TOKVEC; d++)
             w->vec[i * vec + d] += net->lin_b[d];
-    w->gemm(w->place, w->vec + vec, vec, len, MR_NER_TOKVEC, net->low_w[0],
-            MR_NER_PANELS(MR_NER_HIDDEN));
+    w->k->gemm(w->place, w->vec + vec, vec, len, MR_NER_TOKVEC, net->low_w[0],
+               MR_NER_PANELS(MR_NER_HIDDEN));
     return 0;
 }
 
@@ -157,8 +133,8 @@ static void state_scores(const struct mr_ner_net *net, struct work *w, uint32_t 
     const size_t vec = MR_NER_COLS(MR_NER_TOKVEC), hid = MR_NER_COLS(MR_NER_HIDDEN);
     const float *first = net->low_pad + MR_NER_HIDDEN, *last = net->low_pad + 2 * MR_NER_HIDDEN;
     if (w->open) {
-        w->gemm(w->last, w->vec + i * vec, vec, 1, MR_NER_TOKVEC, net->low_w[2],
-                MR_NER_PANELS(MR_NER_HIDDEN));
+        w->k->gemm(w->last, w->vec + i * vec, vec, 1, MR_NER_TOKVEC, net->low_w[2],
+                   MR_NER_PANELS(MR_NER_HIDDEN));
         first = w->first;
         last = w->last;
     }
@@ -170,7 +146,7 @@ static void state_scores(const struct mr_ner_net *net, struct work *w, uint32_t 
         float b = ((cur[e] + first[e]) + last[e]) + net->low_b[e];
         h[d] = a > b ? a : b;
     }
-    w->gemm(score, h, MR_NER_TOKVEC, 1, MR_NER_TOKVEC, net->up_w, MR_NER_PANELS(MR_NER_MOVES));
+    w->k->gemm(score, h, MR_NER_TOKVEC, 1, MR_NER_TOKVEC, net->up_w, MR_NER_PANELS(MR_NER_MOVES));
     for (uint32_t m = 0; m < MR_NER_MOVES; m++)
         score[m] += net->up_b[m];
 }
@@ -194,8 +170,8 @@ static struct mr_ner_action act(const struct mr_ner *n, struct work *w, uint32_t
             sum += exp((double)score[m] - score[best]);
     if (net->kind[best] == MR_NER_BEGIN) {
         w->open = net->label[best] + 1u;
-        w->gemm(w->first, w->vec + (i + 1) * vec, vec, 1, MR_NER_TOKVEC, net->low_w[1],
-                MR_NER_PANELS(MR_NER_HIDDEN));
+        w->k->gemm(w->first, w->vec + (i + 1) * vec, vec, 1, MR_NER_TOKVEC, net->low_w[1],
+                   MR_NER_PANELS(MR_NER_HIDDEN));
     } else if (net->kind[best] == MR_NER_LAST) {
         w->open = 0;
     }
@@ -212,10 +188,12 @@ MR_DEFINE_CLEANUP(struct work *, free_work);
 int mr_ner_run(const struct mr_ner *n, const struct mr_ner_text *t,
                const struct mr_ner_tokens *tokens, struct mr_ner_action *out, float *best) {
     const size_t vec = MR_NER_COLS(MR_NER_TOKVEC);
-    MR_CLEANUP(free_work_p) struct work *w = mr_calloc(1, sizeof *w);
+    MR_CLEANUP(free_work_p) struct work *w = mr_malloc(sizeof *w);
     if (!w)
         return MR_ENOMEM;
-    w->gemm = mr_ner_gemm();
+    w->scratch = (struct mr_ner_scratch){0};
+    w->open = 0;
+    w->k = mr_ner_kernels();
     for (uint32_t at = 0; at < tokens->n; at += BLOCK) {
         uint32_t len = tokens->n - at < BLOCK ? tokens->n - at : BLOCK;
         if (at)

@@ -1,5 +1,5 @@
 /* Eight rows of one panel keep 24 registers. */
-#include "engine/nlp/ner_internal.h"
+#include "engine/nlp/ner_kernels.h"
 
 #if defined __x86_64__
 #include <immintrin.h>
@@ -31,18 +31,44 @@ static inline __attribute__((always_inline)) void tile(float *dst, size_t dst_st
             _mm512_storeu_ps(dst + i * dst_step + v * LANES, acc[i][v]);
 }
 
-void mr_ner_gemm_avx512(float *dst, const float *src, size_t step, size_t m, size_t k,
-                        const float *w, size_t panels) {
+static void gemm(float *dst, const float *src, size_t step, size_t m, size_t k, const float *w,
+                 size_t panels) {
     size_t cols = panels * MR_NER_PANEL;
     for (size_t p = 0; p < panels; p++, w += k * MR_NER_PANEL) {
         for (size_t part = 0; part < MR_NER_PANEL; part += VECS * LANES) {
             float *d = dst + p * MR_NER_PANEL + part;
-            size_t i = 0;
-            for (; i + ROWS <= m; i += ROWS)
-                tile(d + i * cols, cols, src + i * step, step, ROWS, k, w + part);
-            for (; i < m; i++)
-                tile(d + i * cols, cols, src + i * step, step, 1, k, w + part);
+            const float *s = src;
+            size_t left = m;
+            for (; left >= ROWS; left -= ROWS, d += ROWS * cols, s += ROWS * step)
+                tile(d, cols, s, step, ROWS, k, w + part);
+            switch (left) {
+            case 1:
+                tile(d, cols, s, step, 1, k, w + part);
+                break;
+            case 2:
+                tile(d, cols, s, step, 2, k, w + part);
+                break;
+            case 3:
+                tile(d, cols, s, step, 3, k, w + part);
+                break;
+            case 4:
+                tile(d, cols, s, step, 4, k, w + part);
+                break;
+            case 5:
+                tile(d, cols, s, step, 5, k, w + part);
+                break;
+            case 6:
+                tile(d, cols, s, step, 6, k, w + part);
+                break;
+            case 7:
+                tile(d, cols, s, step, 7, k, w + part);
+                break;
+            default:
+                break;
+            }
         }
     }
 }
+
+const struct mr_ner_kernels mr_ner_avx512 = {gemm, mr_ner_norm, mr_ner_sum4};
 #endif
