@@ -77,7 +77,7 @@ def operation_fields(doc, path_item, op, symbol):
                                ("multipart/form-data", "form", "multipart")):
         if media in content:
             kinds.append(kind)
-            if body == "raw":  # the handler reads it
+            if body in ("raw", "object"):  # the handler reads it
                 continue
             schema = resolve(doc, content[media]["schema"])
             need = set(schema.get("required", []))
@@ -111,7 +111,7 @@ def generate(spec_path):
                 f"    {{.id = {cstr(oid)}, .method = {METHODS[method]}, .path = {cstr(path)}, "
                 f".fn = mr_{symbol}, .auth = {AUTH[op.get('x-auth', 'required')]}, "
                 f".scope = {SCOPE[op.get('x-scope')]}, .rate = MR_RATE_{rate.upper()}, "
-                f".body = MR_BODY_{body.upper()}, "
+                f".body = MR_BODY_{'JSON' if body == 'object' else body.upper()}, "
                 f".body_optional = {'false' if op.get('requestBody', {}).get('required', True) else 'true'}, "
                 f".strict = {'true' if strict else 'false'}, "
                 f".quick = {'true' if op.get('x-inline') else 'false'}, "

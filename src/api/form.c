@@ -68,6 +68,9 @@ static int part_data(void *ctx, const char *p, size_t n, struct mr_err *e) {
         return 0;
     const struct mr_field *f = &form->call->row->fields[form->current];
     struct slot *s = &form->slot[form->current];
+    if (s->file && f->has_max && (double)(mr_blob_written(s->file) + n) > f->max)
+        return mr_fail_field(e, MR_ETOOBIG, f->name, "%s is larger than %.15g bytes", f->name,
+                             f->max);
     if (s->file)
         return mr_blob_write(s->file, p, n, e);
     mr_buf_add(&s->text, p, n);

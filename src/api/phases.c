@@ -152,6 +152,7 @@ static int limit(struct mr_call *c, struct mr_err *e) {
         }
         planned = over_plan(c, &st, now);
     } /* else the figures say that nothing is used up */
+    c->rate = st;
     put_u64(c->req, "X-RateLimit-Remaining", st.remaining);
     put_u64(c->req, "X-RateLimit-Limit", st.limit);
     put_u64(c->req, "X-RateLimit-Reset", (uint64_t)st.reset_s);

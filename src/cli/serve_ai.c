@@ -1,6 +1,7 @@
 #include "cli/serve_ai.h"
 
 #include "api/aisemble/items.h"
+#include "api/openai/openai.h"
 #include "cli/serve_ops.h"
 #include "core/catalog/residency.h"
 #include "core/jobs/predictions.h"
@@ -38,6 +39,7 @@ static size_t job_runners(struct mr_core *core, struct mr_job_runner v[RUNNERS_M
     mr_aisemble_runners(core, v);
     size_t n = MR_AISEMBLE_RUNNERS;
     v[n++] = mr_job_predictions_runner(core, PREDICTIONS_SIDE);
+    mr_openai_runner(core, &v[n++]);
     return n;
 }
 

@@ -196,6 +196,12 @@ void mr_job_upload_free(struct mr_job_upload *u);
 int mr_job_files(struct mr_jobs *j, struct mr_id account, int64_t limit, int64_t offset,
                  struct mr_arena *arena, struct mr_job_file **ret, size_t *ret_n,
                  int64_t *ret_total, struct mr_err *e);
+/* MR_ENOTFOUND also for another account's. */
+int mr_job_file_get(struct mr_jobs *j, struct mr_id account, struct mr_id id,
+                    struct mr_arena *arena, struct mr_job_file *ret, struct mr_err *e);
+/* A read-only descriptor of its bytes, the caller's to close. */
+int mr_job_file_open(struct mr_jobs *j, struct mr_id account, struct mr_id id, int *ret_fd,
+                     uint64_t *ret_size, struct mr_err *e);
 /* Jobs that were made with it keep their copy. */
 int mr_job_file_delete(struct mr_jobs *j, struct mr_id account, struct mr_id id, struct mr_err *e);
 
