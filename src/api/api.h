@@ -133,8 +133,8 @@ struct mr_call {
         bool cold;
         uint64_t user_hash;
     } meter;
-    struct mr_rate_state rate; /* where the caller stands; limit 0: not looked at yet */
-    int64_t retry_after_ms;    /* of the error that the handler is about to return; 0 = unknown */
+    struct mr_rate_state rate;   /* where the caller stands; limit 0: not looked at yet */
+    int64_t retry_after_ms;      /* of the error that the handler is about to return; 0 = unknown */
     struct mr_str error_details; /* JSON members for an error's details, or absent */
     bool account_named;          /* the log line names the account */
     bool cut_off;                /* its stream ended in an error */

@@ -40,6 +40,8 @@ def call(api, method, template, op, ids):
 def code(r):
     """The error's code in the families that have one, else what its status says."""
     body = r.json()
+    if isinstance(body["error"], dict) and "param" in body["error"]:
+        return {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}.get(r.status)
     if isinstance(body["error"], dict):
         words = {"AUTHENTICATION_REQUIRED": "UNAUTHORIZED", "INSUFFICIENT_PERMISSIONS": "FORBIDDEN",
                  "RESOURCE_NOT_FOUND": "NOT_FOUND"}
@@ -76,10 +78,13 @@ def tenant(server, spec, iris_file):
         "deployment_id": dep, "inputs": [[5.1, 3.5, 1.4, 0.2]]}}).json()["job_id"]
     body, kind = multipart({}, {"file": ("items.jsonl", b'"one"\n')})
     file = mine.post("/api/v2/jobs/inputs", body, headers={"Content-Type": kind}).json()["input_file"]
+    batch = mine.post("/v1/batches", {"input_file_id": file, "endpoint": "/v1/embeddings",
+                                      "completion_window": "24h"}).json()["id"]
     ids = {"task_id": task, "charge_id": charge, "report_type": "daily", "userId": mine.user_id,
            "deployment_id": dep, "webhook_id": hook, "delivery_id": delivery, "key_id": key,
            "user_id": mine.user_id, "asset": "docs.js", "job_id": job, "file_id": file,
-           "service_name": "nlp", "model_id": "all-minilm-l6-v2", "model_name": dep, "model_version": "1"}
+           "service_name": "nlp", "model_id": "all-minilm-l6-v2", "model_name": dep, "model_version": "1",
+           "owner": "openai", "model": "gpt-4o-mini", "batch_id": batch}
     return {"ids": ids, "mine": mine, "other": other, "anonymous": anonymous,
             "revoked": anonymous.as_(revoked["key"]), "read_only": anonymous.as_(read_only["key"])}
 
@@ -107,7 +112,7 @@ def test_read_only_key_may_only_read(tenant, method, template, op):
 NO_OBJECT = {"/api/report/{report_type}", "/api/v2/ops/services/{service_name}",
              "/api/v2/ops/services/{service_name}/start", "/api/v2/ops/services/{service_name}/stop",
              "/api/v2/models/{model_id}/load", "/api/v2/models/{model_id}/unload",
-             "/api/v2/models/{model_id}/performance"}
+             "/api/v2/models/{model_id}/performance", "/v1/models/{model}", "/v1/models/{owner}/{model}"}
 OBJECTS = [x for x in NEED if "{" in x[1] and x[1] not in NO_OBJECT]
 
 

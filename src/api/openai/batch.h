@@ -6,7 +6,7 @@
 #include "api/openai/openai.h"
 #include "core/jobs/jobs.h"
 
-#define MR_OPENAI_FILE   "file-"     /* + 32 hexadecimal digits: an upload */
+#define MR_OPENAI_FILE   "file-"     /* + 32 hexadecimal digits: an upload, also as "file_" */
 #define MR_OPENAI_OUTPUT "file-out-" /* + those of the batch: its answers */
 #define MR_OPENAI_ERRORS "file-err-" /* its failures */
 #define MR_OPENAI_BATCH  "batch_"

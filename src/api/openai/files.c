@@ -16,7 +16,8 @@ bool mr_openai_file_id(struct mr_str text, enum mr_openai_file_kind *ret, struct
         enum mr_openai_file_kind kind;
     } kinds[] = {{MR_OPENAI_OUTPUT, MR_FILE_OUTPUT},
                  {MR_OPENAI_ERRORS, MR_FILE_ERRORS},
-                 {MR_OPENAI_FILE, MR_FILE_UPLOAD}};
+                 {MR_OPENAI_FILE, MR_FILE_UPLOAD},
+                 {MR_JOB_FILE_PREFIX, MR_FILE_UPLOAD}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (mr_id_parse_prefixed(kinds[i].prefix, text, ret_id)) {
             *ret = kinds[i].kind;

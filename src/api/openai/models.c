@@ -76,7 +76,12 @@ static bool match(void *arg, struct mr_str id, struct mr_str owner) {
 static int one(struct mr_call *c, struct mr_str id, struct mr_err *e) {
     struct search s = {.want = id};
     struct mr_buf b;
+    struct mr_text_place at;
     int rc = walk(c, match, &s, e);
+    if (!rc && !s.found && !mr_text_locate(c->core->text, id, c->req->arena, &at, NULL)) {
+        s.found = true; /* a provider's model that is not listed, but priced */
+        s.owner = at.provider;
+    }
     if (!rc && !s.found)
         rc = mr_fail_field(e, MR_ENOTFOUND, "model", "the model '%.*s' does not exist here",
                            (int)(id.n > 100 ? 100 : id.n), id.p);

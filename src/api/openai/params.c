@@ -72,6 +72,7 @@ static int read_sampling(yyjson_val *body, struct mr_llm_params *p, struct mr_er
 
 static int read_shared(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
                        struct mr_arena *arena, struct mr_openai_ask *a, struct mr_err *e) {
+    struct mr_text_place at;
     a->q = (struct mr_text_request){.who = *who, .family = "openai"};
     a->n = 1;
     mr_llm_params_default(&a->q.params);
@@ -88,7 +89,9 @@ static int read_shared(struct mr_core *core, const struct mr_principal *who, yyj
     if (!rc)
         rc = read_sampling(body, &a->q.params, e);
     if (!rc) {
-        rc = mr_text_locate(core->text, a->q.model, arena, &a->local, &a->model, e);
+        rc = mr_text_locate(core->text, a->q.model, arena, &at, e);
+        a->local = !rc && at.local;
+        a->model = rc ? a->q.model : at.model;
         if (rc == MR_ENOTFOUND)
             rc = mr_fail_field(e, rc, "model",
                                "the model '%.*s' does not exist here or is not a language model; "

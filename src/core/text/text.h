@@ -74,10 +74,14 @@ struct mr_text_model {
     bool available;
     struct mr_str alias_of; /* "" = not an alias */
 };
-/* Where mr_text_generate would run a model of this name, without running it; its errors. The name of
- * what really runs is in the arena. */
-int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *arena, bool *ret_local,
-                   struct mr_str *ret_model, struct mr_err *e);
+/* Where mr_text_generate would run a model of this name, without running it; its errors. */
+struct mr_text_place {
+    bool local;
+    struct mr_str provider; /* "local" or the provider's name; static */
+    struct mr_str model;    /* what really runs; in the arena */
+};
+int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *arena,
+                   struct mr_text_place *ret, struct mr_err *e);
 int mr_text_models(struct mr_text *t, struct mr_arena *arena, struct mr_text_model **ret,
                    size_t *ret_n, struct mr_err *e);
 

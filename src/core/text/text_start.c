@@ -80,8 +80,8 @@ int mr_text_resolve(struct mr_text_run *u, struct mr_err *e) {
     return rc;
 }
 
-int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *arena, bool *ret_local,
-                   struct mr_str *ret_model, struct mr_err *e) {
+int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *arena,
+                   struct mr_text_place *ret, struct mr_err *e) {
     struct mr_text_run u = {.t = t, .q = {.model = model}};
     mr_arena_init(&u.arena, 1 << 20);
     int rc = mr_text_resolve(&u, e);
@@ -89,10 +89,10 @@ int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *aren
     mr_arena_release(&u.arena);
     if (!rc && !name.p)
         rc = mr_fail(e, MR_ENOMEM, "out of memory");
-    if (!rc) {
-        *ret_local = u.local != NULL;
-        *ret_model = name;
-    }
+    if (!rc)
+        *ret = (struct mr_text_place){.local = u.local != NULL,
+                                      .provider = mr_str(u.local ? "local" : u.provider->name),
+                                      .model = name};
     return rc;
 }
 
