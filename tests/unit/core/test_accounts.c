@@ -300,7 +300,36 @@ MR_TEST(out_of_memory_is_an_error) {
     end();
 }
 
-MR_TEST_MAIN(CASE(registers_and_logs_in), CASE(taken_names_are_conflicts_and_change_nothing),
+/* What a login by the owner key gave ends with that key, and a stolen refresh token with its login.
+ */
+MR_TEST(logins_that_last) {
+    struct mr_session_tokens t, next, ignored;
+    struct mr_principal who;
+    struct mr_err e = {0};
+    begin();
+    struct mr_str key = mr_accounts_owner_key(acc);
+    CHECK_INT(mr_session_login(acc, MR_LIT("owner"), key, &arena, &t, &e), 0);
+    CHECK_INT(auth(t.access, &who), 0);
+    CHECK(who.operator_ && who.expires_us < INT64_MAX);
+    CHECK_INT(mr_session_login(acc, MR_LIT("Owner"), key, &arena, &ignored, &e), MR_EUNAUTH);
+    mr_accounts_free(acc);
+    CHECK_INT(open_accounts("another-owner-key", &e), 0);
+    CHECK_INT(auth(t.access, &who), MR_EUNAUTH);
+    CHECK_INT(mr_session_refresh(acc, t.refresh, &arena, &next, &e), MR_EUNAUTH);
+    registered("a@example.com", "ann");
+    CHECK_INT(mr_session_login(acc, MR_LIT("ann"), MR_LIT("secure-password"), &arena, &t, &e), 0);
+    CHECK_INT(mr_session_refresh(acc, t.refresh, &arena, &next, &e), 0);
+    CHECK_INT(auth(t.access, &who), 0);
+    CHECK_INT(auth(next.access, &who), 0);
+    CHECK_INT(mr_session_refresh(acc, t.refresh, &arena, &ignored, &e), MR_EUNAUTH);
+    CHECK_INT(auth(t.access, &who), MR_EUNAUTH); /* at once, also what was cached */
+    CHECK_INT(auth(next.access, &who), MR_EUNAUTH);
+    CHECK_INT(mr_session_refresh(acc, next.refresh, &arena, &ignored, &e), MR_EUNAUTH);
+    end();
+}
+
+MR_TEST_MAIN(CASE(logins_that_last), CASE(registers_and_logs_in),
+             CASE(taken_names_are_conflicts_and_change_nothing),
              CASE(keys_serve_until_they_are_revoked),
              CASE(expired_keys_and_foreign_tokens_are_refused),
              CASE(members_come_by_invitation_and_leave_with_their_keys),
