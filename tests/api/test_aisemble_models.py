@@ -199,6 +199,35 @@ def test_detect_a_cat_and_a_person(user):
     assert person["attributes"] == {"gender": "unknown", "age_range": "unknown"}
 
 
+def test_read_a_document_and_a_sign(user):
+    with open(os.path.join(CACHE, "photos", "made", "invoice.txt"), encoding="utf-8") as f:
+        want = f.read().split()
+    body = send(user, "/ai/vision/analyze", photo("made/invoice.png"), {"analysis_type": "text_extraction"}).json()
+    lines = body["analysis_results"]["text"]
+    assert " ".join(x["text"] for x in lines).split() == want
+    w, h = body["image_info"]["width"], body["image_info"]["height"]
+    for x in lines:
+        x0, y0, x1, y1 = x["bbox"]
+        assert 0 <= x0 < x1 <= w and 0 <= y0 < y1 <= h and " ".join(k["text"] for k in x["words"]) == x["text"]
+    assert body["model"] == "tesseract-eng"
+    body = send(user, "/ai/vision/analyze", photo("made/sign.jpg"),
+                {"analysis_type": "text_extraction", "model": "pp-ocr-v4"}).json()
+    assert "STOP" in [x["text"] for x in body["analysis_results"]["text"]] and body["model"] == "pp-ocr-v4"
+
+
+def test_all_analyses_together_and_the_scene(user):
+    body = send(user, "/ai/vision/analyze", photo("china.jpg"),
+                {"analysis_type": '["object_detection", "text_extraction", "scene_analysis"]', "model": "yolo-v8"},
+                name="china.jpg").json()
+    found = body["analysis_results"]
+    assert set(found) == {"objects", "text", "scene"} and body["models"]["object_detection"] == DETECTOR == body["model"]
+    assert found["scene"]["time_of_day"] in ("daytime", "unknown") and found["scene"]["derived_from"]
+    assert set(send(user, "/ai/vision/analyze", photo("chelsea.png")).json()["analysis_results"]) == set(found)
+    scene = send(user, "/ai/vision/analyze", photo("chelsea.png"),
+                 {"analysis_type": "scene_analysis"}).json()["analysis_results"]["scene"]
+    assert scene["weather"] == "unknown" == scene["time_of_day"], "a cat on a sofa shows no sky"
+
+
 @pytest.mark.parametrize("data,status", [(b"", 400), (b"GIF89a", 400), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 400),
                                          (b"no image at all", 400)])
 def test_what_is_no_image_is_refused(user, data, status):
@@ -242,6 +271,70 @@ def test_embeddings_are_unit_vectors_of_meaning(user):
     error(user.post(V2 + "/ai/nlp/embeddings", {"input": []}), 400, "INVALID_REQUEST")
     error(user.post(V2 + "/ai/nlp/embeddings", {"input": ["a"] * 2049}), 400, "INVALID_REQUEST")
     error(user.post(V2 + "/ai/nlp/embeddings", {"input": "a", "model": LLM}), 404, "RESOURCE_NOT_FOUND")
+
+
+SEED_TEXT = "I love this product! It's amazing and works perfectly."
+FLOOD = ("The river rose over night. Farmers moved their animals to the hills. By noon the water had reached the "
+         "road. The mayor asked everybody to stay at home. Schools were closed for two days.")
+
+
+def test_analyze_the_seeds_text(user):
+    r = user.post(V2 + "/ai/nlp/analyze", {"text": SEED_TEXT, "language": "auto",
+                                           "analysis_types": ["sentiment", "entities", "keywords", "language"]})
+    assert r.status == 200, r
+    body = r.json()
+    assert body["text_length"] == 54 == len(SEED_TEXT) and body["detected_language"] == "en"
+    assert body["sentiment"]["label"] == "positive" and body["sentiment"]["polarity"] > 0.5
+    assert 0 < body["sentiment"]["subjectivity"] <= 1 and body["sentiment"]["confidence"] > 0.6
+    amazing = next(k for k in body["keywords"] if k["text"] == "amazing")
+    assert amazing["sentiment"] > 0 and 0 < amazing["relevance"] <= 1
+    assert isinstance(body["entities"], list) and "warnings" not in body and body["models"]["language"] == "lid-176"
+
+
+def test_entities_have_offsets_in_code_points(user):
+    text = "Café – Angela Merkel visited Paris."
+    body = user.post(V2 + "/ai/nlp/analyze", {"text": text, "analysis_types": ["entities"]}).json()
+    found = {e["text"]: e for e in body["entities"]}
+    assert body["text_length"] == len(text) and "sentiment" not in body and "keywords" not in body
+    for name, label in (("Angela Merkel", "PERSON"), ("Paris", "GPE")):
+        e = found[name]
+        assert e["label"] == label and text[e["start"]:e["end"]] == name and 0 < e["confidence"] <= 1
+
+
+def test_another_language_is_told_and_warned_of(user):
+    body = user.post(V2 + "/ai/nlp/analyze", {"text": "Das Wetter in Hamburg ist heute sehr schlecht.",
+                                              "analysis_types": ["sentiment", "language"]}).json()
+    assert body["detected_language"] == "de" and len(body["warnings"]) == 1 and "English" in body["warnings"][0]
+    body = user.post(V2 + "/ai/nlp/analyze", {"text": "Das Wetter ist schön.", "analysis_types": ["language"]}).json()
+    assert "warnings" not in body
+    for language in ("EN", "e\"n", "klingonisch"):
+        r = user.post(V2 + "/ai/nlp/analyze", {"text": "x", "language": language})
+        assert error(r, 400, "INVALID_REQUEST")["details"]["field"] == "language"
+    for body, field in (({"text": ""}, "text"), ({}, "text"), ({"text": "x", "analysis_types": ["aura"]}, "analysis_types"),
+                        ({"text": "x", "analysis_types": []}, "analysis_types"), ({"text": "a\u0000b"}, "text")):
+        e = error(user.post(V2 + "/ai/nlp/analyze", body), 400, "INVALID_REQUEST")
+        assert e["details"]["field"] == field
+
+
+def test_extractive_summaries_are_the_texts_own_sentences(user):
+    r = user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 16, "min_length": 5, "model": "bart-large-cnn"})
+    assert r.status == 200, r
+    body = r.json()
+    words = body["summary"].split()
+    assert body["method"] == "extractive" and body["original_length"] == len(FLOOD.split())
+    assert 5 <= body["summary_length"] == len(words) <= 16
+    assert abs(body["compression_ratio"] - len(words) / len(FLOOD.split())) < 0.001
+    assert all(s.rstrip(".") in FLOOD for s in body["summary"].split(". "))
+    e = error(user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 5, "min_length": 9}), 400, "INVALID_REQUEST")
+    assert e["details"]["field"] == "min_length"
+    error(user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "model": "lid-176"}), 400, "INVALID_REQUEST")
+    error(user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "model": "nope"}), 404, "RESOURCE_NOT_FOUND")
+
+
+def test_abstractive_summaries_come_from_the_model_that_is_named(user):
+    body = user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 6, "model": LLM}).json()
+    assert body["method"] == "abstractive" and body["model"] == LLM
+    assert 0 < body["summary_length"] == len(body["summary"].split()) <= 6
 
 
 # --- the catalogue and the services --------------------------------------------------------------

@@ -49,7 +49,7 @@ static void warn(struct reading *r, const char *what) {
     if (english(r))
         return;
     mr_buf_fmt(&r->warnings,
-               "%s\"%s is made for English; this text is read as '%s', so do not rely on it\"",
+               "%s\"%s: made for English, but this text is read as '%s'; do not rely on it\"",
                r->warnings.n ? "," : "", what, r->language);
 }
 

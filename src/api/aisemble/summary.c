@@ -12,7 +12,8 @@ struct outcome {
     const char *method;
     struct mr_str model;
     uint32_t original;
-    bool too_short;
+    bool too_short; /* the model stopped there */
+    bool cut;       /* inside its last sentence */
 };
 
 static void render(struct mr_buf *b, const struct mr_summary_ask *q, const struct outcome *o) {
@@ -24,7 +25,10 @@ static void render(struct mr_buf *b, const struct mr_summary_ask *q, const struc
     mr_json_f64(b, "compression_ratio", (double)llround(ratio * 1000) / 1000);
     mr_json_str(b, "model", o->model);
     mr_json_cstr(b, "method", o->method);
-    if (words < q->min_words && words < o->original)
+    if (o->cut)
+        mr_buf_cstr(b,
+                    ",\"warnings\":[\"the summary was cut at max_length, in its last sentence\"]");
+    else if (words < q->min_words && words < o->original)
         mr_buf_fmt(
             b, ",\"warnings\":[\"the summary has %u words, fewer than min_length: %s\"]", words,
             o->too_short ? "the model ended there" : "no more whole sentences fit into max_length");
@@ -78,9 +82,9 @@ static struct mr_str trim_space(struct mr_str s) {
 }
 
 /* Within the length, at the end of a sentence when that leaves enough. */
-static int fit(const struct mr_summary_ask *q, struct mr_str *text, struct mr_arena *arena,
+static int fit(const struct mr_summary_ask *q, struct outcome *o, struct mr_arena *arena,
                struct mr_err *e) {
-    struct mr_str t = trim_space(*text);
+    struct mr_str t = trim_space(o->text);
     struct mr_span *span;
     size_t n;
     if (mr_word_count(t) > q->max_words) {
@@ -90,10 +94,11 @@ static int fit(const struct mr_summary_ask *q, struct mr_str *text, struct mr_ar
             return rc;
         size_t end = n > 1 ? span[n - 2].end : 0; /* without the sentence that was cut */
         struct mr_str whole = trim_space(mr_strn(t.p, end));
-        if (whole.n && mr_word_count(whole) >= q->min_words)
+        o->cut = !whole.n || mr_word_count(whole) < q->min_words;
+        if (!o->cut)
             t = whole;
     }
-    *text = t;
+    o->text = t;
     return 0;
 }
 
@@ -125,7 +130,7 @@ static int abstractive(struct mr_core *core, const struct mr_summary_ask *q, str
                           .model = r.model,
                           .original = mr_word_count(q->text),
                           .too_short = true};
-    return fit(q, &o->text, arena, e);
+    return fit(q, o, arena, e);
 }
 
 /* Whether the name is a language model's, here or at a provider. */
