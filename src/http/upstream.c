@@ -169,6 +169,9 @@ static int fill(struct upstream_call *c, const struct mr_upstream_request *q, ui
     c->request_id[0] = c->err[0] = 0;
     c->status = 0;
     c->tries = 0;
+    c->connection = -1;
+    c->stream = 0;
+    c->refused = false;
     c->too_big = c->stopped = c->resent = c->timed_out = c->in_multi = c->finished = false;
     return 0;
 }

@@ -329,7 +329,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg) {
 }
 
 /* libcurl sends a request again by itself when a kept connection closes without an answer. The
- * first one may have reached the server and may be billed: never a second time. */
+ * first one may have reached the server and may be billed: never a second time, unless the server
+ * said that it does not process it. */
 static int before_request(void *arg, char *to, char *from, int to_port, int from_port) {
     struct upstream_call *c = arg;
     long sent = 0;
@@ -339,11 +340,12 @@ static int before_request(void *arg, char *to, char *from, int to_port, int from
     (void)from_port;
     if (c->tries++ > 0) {
         (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
-        if (sent > 0) {
+        if (sent > 0 && !c->refused) {
             c->resent = true;
             return CURL_PREREQFUNC_ABORT;
         }
     }
+    c->refused = false;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -415,7 +417,10 @@ static CURLcode set_config(struct upstream_call *c) {
     SET(CURLOPT_URL, c->url.p);
     SET(CURLOPT_HTTPHEADER, c->slist);
     /* requests to one HTTP/2 server wait for its first connection and share it */
-    SET(CURLOPT_PIPEWAIT, strncasecmp(c->url.p, "https:", 6) == 0 ? 1L : 0L);
+    bool tls = strncasecmp(c->url.p, "https:", 6) == 0;
+    SET(CURLOPT_PIPEWAIT, tls ? 1L : 0L);
+    if (rc == CURLE_OK && tls)
+        rc = mr_upstream_watch_h2(c);
     bool get = strcmp(c->method, "GET") == 0;
     if (get)
         SET(CURLOPT_HTTPGET, 1L);
@@ -465,6 +470,7 @@ static int ensure_multi(struct mr_upstream *u) {
     (void)curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, timer_fn);
     (void)curl_multi_setopt(m, CURLMOPT_TIMERDATA, u);
     (void)curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    (void)curl_multi_setopt(m, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L); /* the server's counts */
     (void)curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, (long)u->config.conns_per_host);
     (void)curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)u->config.conns_per_host);
     u->multi = m;

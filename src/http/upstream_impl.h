@@ -42,7 +42,9 @@ struct upstream_call {
     int64_t retry_after_ms;
     char request_id[128];
     int status;
-    unsigned tries; /* connections it was sent on */
+    unsigned tries;             /* connections it was sent on */
+    int64_t connection, stream; /* numbers where it is, known for HTTP/2 only; -1, 0 = none */
+    bool refused;               /* the server said that it does not process that stream */
     bool too_big, stopped, resent, timed_out;
     bool in_multi, cancel_posted, finished;
     uint32_t slot;
@@ -89,6 +91,8 @@ void mr_upstream_begin(struct upstream_call *c);
 void mr_upstream_abort(struct upstream_call *c, int rc, const char *why);
 void mr_upstream_on_timer(void *arg); /* a call's timer */
 void mr_upstream_close_curl(struct mr_upstream *u);
+/* upstream_h2.c */
+CURLcode mr_upstream_watch_h2(struct upstream_call *c);
 /* upstream.c: back to the idle ones, or freed. */
 void mr_upstream_call_free(struct upstream_call *c);
 void mr_upstream_recycle(struct upstream_call *c);
