@@ -67,7 +67,7 @@ static int fill_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
         int rc = mr_db_prepare(
             tx,
             "INSERT INTO jobs SELECT ?1, ?2, user_id, key_id, NULL, service, 1, 1, retries, 0, 0, "
-            "0, 0, ?3, 0, ?3, 0, 0, 0, 0, total, 0, source, source_format, format, name, type, "
+            "?3, 0, 0, ?3, 0, ?3, 0, 0, 0, 0, total, 0, source, source_format, format, name, type, "
             "NULL, NULL, input_blob, NULL, NULL, NULL, NULL, parameters FROM jobs WHERE id = ?4",
             &s, e);
         if (rc)

@@ -105,7 +105,8 @@ static int hold(struct mr_tx *tx, const struct mr_job_active *a, struct mr_err *
     int rc = mr_db_prepare(tx,
                            "UPDATE jobs SET status = 2, fence = ?2, attempt = ?3, "
                            "lease_until = ?4, started_at = CASE WHEN started_at = 0 THEN ?5 ELSE "
-                           "started_at END WHERE id = ?1",
+                           "started_at END, moved_at = CASE WHEN stalls = 0 THEN ?5 ELSE "
+                           "moved_at END WHERE id = ?1",
                            &s, e);
     if (rc)
         return rc;
@@ -272,12 +273,13 @@ struct recovery {
     unsigned n;
     struct mr_id id[AT_ONCE];
     int stalls[AT_ONCE], attempt[AT_ONCE];
+    int64_t moved_us[AT_ONCE];
 };
 
 static int find_left(struct recovery *r, struct mr_tx *tx, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
-                           "SELECT id, stalls, attempt FROM jobs WHERE status = 2 AND "
+                           "SELECT id, stalls, attempt, moved_at FROM jobs WHERE status = 2 AND "
                            "lease_until < ?1 LIMIT ?2",
                            &s, e);
     if (rc)
@@ -288,6 +290,7 @@ static int find_left(struct recovery *r, struct mr_tx *tx, struct mr_err *e) {
         mr_db_id(s, 0, &r->id[r->n]);
         r->stalls[r->n] = (int)mr_db_i64(s, 1) + 1;
         r->attempt[r->n] = (int)mr_db_i64(s, 2);
+        r->moved_us[r->n] = mr_db_i64(s, 3);
     }
     if (r->n == AT_ONCE)
         mr_db_done(s);
@@ -296,7 +299,7 @@ static int find_left(struct recovery *r, struct mr_tx *tx, struct mr_err *e) {
 
 static int give_back(struct recovery *r, struct mr_tx *tx, unsigned i, struct mr_err *e) {
     struct mr_stmt *s;
-    if (r->stalls[i] >= MR_JOB_STALLS_MAX) {
+    if (r->stalls[i] >= MR_JOB_STALLS_MAX && mr_now_us() - r->moved_us[i] >= MR_JOB_STALL_US) {
         char why[160];
         int n = snprintf(why, sizeof why,
                          "%d attempts in a row ended with their process before an item was done",

@@ -11,15 +11,18 @@
 
 static int advance(struct mr_job_active *a, struct mr_tx *tx, struct mr_err *e) {
     struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "UPDATE jobs SET done = done + ?4, failed = failed + ?5, stalls = 0, "
-                           "lease_until = ?3 WHERE id = ?1 AND fence = ?2 AND status = 2",
-                           &s, e);
+    int rc =
+        mr_db_prepare(tx,
+                      "UPDATE jobs SET done = done + ?4, failed = failed + ?5, stalls = 0, "
+                      "moved_at = ?6, lease_until = ?3 WHERE id = ?1 AND fence = ?2 AND status = 2",
+                      &s, e);
     if (rc)
         return rc;
     mr_db_bind_id(s, 1, a->id);
     mr_db_bind_i64(s, 2, a->fence);
-    mr_db_bind_i64(s, 3, mr_now_us() + mr_job_lease_us(a->j));
+    int64_t now = mr_now_us();
+    mr_db_bind_i64(s, 3, now + mr_job_lease_us(a->j));
+    mr_db_bind_i64(s, 6, now);
     mr_db_bind_i64(s, 4, a->n_batch);
     mr_db_bind_i64(s, 5, a->n_batch_failed);
     rc = mr_db_exec(s, e);

@@ -314,10 +314,12 @@ static int insert(struct creation *c, struct mr_tx *tx, struct mr_err *e) {
     int rc = mr_db_prepare(
         tx,
         "INSERT INTO jobs (id, account_id, user_id, key_id, parent, service, status, priority, "
-        "retries, attempt, stalls, fence, lease_until, queued_at, scheduled_at, created_at, "
+        "retries, attempt, stalls, moved_at, fence, lease_until, queued_at, scheduled_at, "
+        "created_at, "
         "started_at, ended_at, done, failed, total, logged, source, source_format, format, name, "
         "type, cron, error, input_blob, source_blob, source_name, idem_key, body_hash, parameters) "
-        "VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, 0, 0, 0, 0, ?9, ?10, ?9, 0, 0, 0, 0, ?11, "
+        "VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, 0, 0, ?9, 0, 0, ?9, ?10, ?9, 0, 0, 0, 0, "
+        "?11, "
         "0, ?12, ?13, ?14, ?15, ?16, ?17, NULL, ?18, ?19, ?20, ?21, ?22, ?23)",
         &s, e);
     if (rc)

@@ -13,7 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MR_JOB_STALLS_MAX  10 /* attempts in a row that died without storing an item */
+#define MR_JOB_STALL_US    900000000ll /* … over at least this time: it is not the server's fault */
+#define MR_JOB_STALLS_MAX  10          /* attempts in a row that died without storing an item */
 #define MR_JOB_RETRIES_MAX 10
 #define MR_JOB_NAME_MAX    200u
 #define MR_JOB_OUTPUT_MAX  (4u << 20)

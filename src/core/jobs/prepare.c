@@ -16,17 +16,20 @@ struct captured {
 static int captured_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     const struct captured *c = arg;
     struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "UPDATE jobs SET input_blob = ?3, total = ?4, lease_until = ?5 "
-                           "WHERE id = ?1 AND fence = ?2 AND status = 2",
-                           &s, e);
+    int rc = mr_db_prepare(
+        tx,
+        "UPDATE jobs SET input_blob = ?3, total = ?4, lease_until = ?5, stalls = 0, moved_at = ?6 "
+        "WHERE id = ?1 AND fence = ?2 AND status = 2",
+        &s, e);
     if (rc)
         return rc;
     mr_db_bind_id(s, 1, c->a->id);
     mr_db_bind_i64(s, 2, c->a->fence);
     mr_db_bind_blob(s, 3, c->name->sha, MR_SHA256_LEN);
     mr_db_bind_i64(s, 4, c->n);
-    mr_db_bind_i64(s, 5, mr_now_us() + mr_job_lease_us(c->a->j));
+    int64_t now = mr_now_us();
+    mr_db_bind_i64(s, 5, now + mr_job_lease_us(c->a->j));
+    mr_db_bind_i64(s, 6, now);
     rc = mr_db_exec(s, e);
     if (!rc && mr_db_changes(tx) != 1)
         return mr_fail(e, MR_ECONFLICT, "the job is no longer held by this process");

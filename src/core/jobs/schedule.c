@@ -78,10 +78,12 @@ static int make_run(struct mr_tx *tx, struct mr_id parent, int64_t now, struct m
     int rc = mr_db_prepare(
         tx,
         "INSERT INTO jobs (id, account_id, user_id, key_id, parent, service, status, priority, "
-        "retries, attempt, stalls, fence, lease_until, queued_at, scheduled_at, created_at, "
+        "retries, attempt, stalls, moved_at, fence, lease_until, queued_at, scheduled_at, "
+        "created_at, "
         "started_at, ended_at, done, failed, total, logged, source, source_format, format, name, "
         "type, cron, error, input_blob, source_blob, source_name, idem_key, body_hash, parameters) "
-        "SELECT ?1, account_id, user_id, key_id, id, service, 1, priority, retries, 0, 0, 0, 0, "
+        "SELECT ?1, account_id, user_id, key_id, id, service, 1, priority, retries, 0, 0, ?2, 0, "
+        "0, "
         "?2, "
         "scheduled_at, ?2, 0, 0, 0, 0, total, 0, source, source_format, format, name, type, NULL, "
         "NULL, input_blob, source_blob, source_name, NULL, NULL, parameters FROM jobs "

@@ -10,7 +10,8 @@ CREATE TABLE jobs (
     priority SMALLINT NOT NULL,      -- enum mr_job_priority
     retries SMALLINT NOT NULL,       -- of an item
     attempt INTEGER NOT NULL,        -- claims so far
-    stalls INTEGER NOT NULL,         -- attempts in a row that died without storing an item
+    stalls INTEGER NOT NULL,         -- attempts in a row that died without storing anything
+    moved_at BIGINT NOT NULL,        -- when something was stored last, or the first of them began
     fence BIGINT NOT NULL,           -- grows with every change of hands
     lease_until BIGINT NOT NULL,
     queued_at BIGINT NOT NULL,       -- its place in the queue

@@ -112,6 +112,13 @@ MR_TEST(a_job_that_kills_its_process_each_time_fails_in_the_end) {
     struct mr_job k = abandoned("{\"inputs\":[1]}");
     sql("DELETE FROM job_results WHERE job_id = ?1", k.id);
     sql("UPDATE jobs SET status = 2, done = 0, ended_at = 0, stalls = 9 WHERE id = ?1", k.id);
+    open_jobs(); /* a server that is killed ten times in a minute is no fault of the job */
+    k = wait_for(k.id, MR_JOB_COMPLETED);
+    mr_jobs_free(jobs, 0);
+    sql("DELETE FROM job_results WHERE job_id = ?1", k.id);
+    sql("UPDATE jobs SET status = 2, done = 0, ended_at = 0, stalls = 9, moved_at = moved_at - "
+        "900000000 WHERE id = ?1",
+        k.id);
     open_jobs();
     k = wait_for(k.id, MR_JOB_FAILED);
     CHECK(k.error.p && strstr(k.error.p, "10 attempts in a row"));
