@@ -172,7 +172,7 @@ def make_bad(out, bad):
     broken[60] ^= 0x55
     add("checksum.png", bytes(broken), "cannot be read")
     add("jpeg_in_png.png", data[:8] + read("grey.jpg"), "begin with its header")
-    add("png_in_jpeg.jpg", b"\xff\xd8\xff" + data, "no marker")
+    add("png_in_jpeg.jpg", b"\xff\xd8\xff" + data, "truncated in its header")
     data = bytearray(read("grey.jpg"))
     at = data.find(b"\xff\xc0")
     for name, off, value, text in (("deep.jpg", 4, 12, "precision"),
@@ -190,10 +190,9 @@ def make_bad(out, bad):
     add("scans.jpg", scans[:start] + one * 600 + b"\xff\xd9", "cannot be read")
     webp = read("webp_lossy.webp")
     add("size.webp", webp[:4] + struct.pack("<I", 1 << 30) + webp[8:], "truncated")
-    wide = bytearray(read("webp_alpha.webp"))
-    if wide[12:16] == b"VP8X":
-        wide[24:27] = b"\xff\x0f\0"
-    add("canvas.webp", bytes(wide), "cannot be read" if wide[12:16] == b"VP8X" else "")
+    wide = bytearray(read("webp_exif8.webp"))
+    wide[24:27] = b"\xff\x0f\0"  # of VP8X, the first chunk
+    add("canvas.webp", bytes(wide), "cannot be read")
     gif = read("gif_plain.gif")
     add("palette.gif", gif[:10] + b"\0" + gif[11:13] + gif[13 + 3 * 64:], "cannot be read")
     add("codes.gif", b"GIF89a\x04\0\x04\0\x80\0\0" + bytes(6) + b"\x2c" + bytes(4) +
