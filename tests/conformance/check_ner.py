@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Named entities in C against spaCy itself: the same tokens, actions, entities and scores.
 
-usage: check_ner.py PROGRAM [--sdist FILE] [--texts N] [--whole FILE…]
+usage: check_ner.py PROGRAM [--sdist FILE] [--texts N] [--stride N] [--whole FILE…]
        check_ner.py --write-golden FILE     the small golden file of `make test`
 
 PROGRAM: build/<preset>/test_ner. Needs the packages of scripts/requirements/spacy.txt. The texts:
@@ -163,6 +163,7 @@ def main():
     ap.add_argument("program", nargs="?")
     ap.add_argument("--sdist")
     ap.add_argument("--texts", type=int, default=3000)
+    ap.add_argument("--stride", type=int, default=16, help="1: every code point, not each 16th row of 32")
     ap.add_argument("--whole", nargs="*", default=[])
     ap.add_argument("--model-dir")
     ap.add_argument("--write-golden")
@@ -177,7 +178,7 @@ def main():
         "made sentences": made(a.texts, 11),
         "seeded texts": texts(a.texts, seed=3),
         "rules": rules_texts(nlp),
-        "every character": every_character()[:: 1 if a.texts >= 1000 else 16],
+        "every character": every_character()[:: a.stride],
         "whole files": [open(p, encoding="utf-8", errors="replace").read() for p in a.whole],
     }
     bad = 0
