@@ -15,6 +15,8 @@
 #define PIECES_MAX  256 /* with [CLS] and [SEP], as the model was trained */
 #define WORKERS_MAX 2
 #define RUN_MS      60000
+#define BATCH_ROWS  16
+#define BATCH_MAX   512 /* word pieces of a run, with padding; above, caches suffer */
 #define N_INPUTS    3
 
 struct mr_embedder {
@@ -150,11 +152,15 @@ static void give_back(struct mr_embedder *m, unsigned k) {
 }
 
 /* --- one run ------------------------------------------------------------------------------- */
+struct batch {
+    uint32_t first, rows; /* in by_length */
+};
 struct job {
     struct mr_embedder *m;
     const uint32_t *ids; /* PIECES_MAX a text */
     const uint16_t *len;
     const uint32_t *by_length; /* text numbers, longest first */
+    const struct batch *batch;
     size_t n;
     float *out;
     atomic_size_t next;
@@ -178,23 +184,24 @@ static void pool(const float *v, unsigned len, unsigned dim, float *out) {
         out[d] *= scale;
 }
 
-/* One text a run: the model's int8 scales are taken over all that is in a run, so a text's vector
- * would depend on its neighbours. It costs nothing here: see docs/NLP.md. */
-static int run_one(struct job *j, uint32_t text, unsigned worker, struct mr_arena *a,
-                   struct mr_err *e) {
-    int64_t val[N_INPUTS][PIECES_MAX];
-    unsigned len = j->len[text];
-    for (unsigned t = 0; t < len; t++) {
-        val[0][t] = j->ids[(size_t)text * PIECES_MAX + t];
-        val[1][t] = 1;
-        val[2][t] = 0;
-    }
+/* Texts of nearly one length, padded to the longest; the mask keeps padding out, so a text's vector
+ * is the same whatever it runs with (to rounding). */
+static int run_batch(struct job *j, const struct batch *b, unsigned worker, struct mr_arena *a,
+                     struct mr_err *e) {
+    int64_t val[N_INPUTS][BATCH_MAX] = {0};
+    const uint32_t *text = j->by_length + b->first;
+    unsigned len = j->len[text[0]], dim = j->m->dim;
+    for (uint32_t row = 0; row < b->rows; row++)
+        for (unsigned t = 0; t < j->len[text[row]]; t++) {
+            val[0][row * len + t] = j->ids[(size_t)text[row] * PIECES_MAX + t];
+            val[1][row * len + t] = 1;
+        }
     struct mr_tensor in[N_INPUTS];
     for (int k = 0; k < N_INPUTS; k++)
         in[k] = (struct mr_tensor){.elem = MR_ONNX_INT64,
                                    .rank = 2,
-                                   .dim = {1, len},
-                                   .count = len,
+                                   .dim = {b->rows, len},
+                                   .count = (size_t)b->rows * len,
                                    .data = val[j->m->order[k]]};
     struct mr_onnx_result *o;
     size_t n;
@@ -203,10 +210,12 @@ static int run_one(struct job *j, uint32_t text, unsigned worker, struct mr_aren
     if (r)
         return r;
     const struct mr_tensor *t = &o[0].t;
-    if (t->elem != MR_ONNX_FLOAT || t->rank != 3 || t->dim[0] != 1 || t->dim[1] != len ||
-        t->dim[2] != j->m->dim)
+    if (t->elem != MR_ONNX_FLOAT || t->rank != 3 || t->dim[0] != b->rows || t->dim[1] != len ||
+        t->dim[2] != dim)
         return mr_fail(e, MR_EPREDICT, "the embedding model answered in another shape");
-    pool(t->data, len, j->m->dim, j->out + (size_t)text * j->m->dim);
+    for (uint32_t row = 0; row < b->rows; row++)
+        pool((const float *)t->data + (size_t)row * len * dim, j->len[text[row]], dim,
+             j->out + (size_t)text[row] * dim);
     return 0;
 }
 
@@ -221,7 +230,7 @@ static void *work(void *arg) {
         unsigned worker;
         r = acquire(j->m, &worker, &err);
         if (!r) {
-            r = run_one(j, j->by_length[k], worker, &a, &err);
+            r = run_batch(j, &j->batch[k], worker, &a, &err);
             give_back(j->m, worker);
         }
     }
@@ -248,12 +257,28 @@ static void sort_by_length(const uint16_t *len, size_t n, uint32_t *out) {
         out[start[PIECES_MAX - len[i]]++] = (uint32_t)i;
 }
 
+/* Texts in a row of the order, until padding or the size of a run says no. Returns how many. */
+static size_t make_batches(const uint16_t *len, const uint32_t *order, size_t n,
+                           struct batch *out) {
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct batch *b = k ? &out[k - 1] : NULL;
+        unsigned longest = b ? len[order[b->first]] : 0;
+        if (b && b->rows < BATCH_ROWS && (b->rows + 1) * longest <= BATCH_MAX &&
+            len[order[i]] * 5 >= longest * 4)
+            b->rows++;
+        else
+            out[k++] = (struct batch){(uint32_t)i, 1};
+    }
+    return k;
+}
+
 static int run_all(struct job *j, struct mr_err *e) {
     pthread_t other[WORKERS_MAX - 1];
     int n_other = 0;
     pthread_mutex_init(&j->lock, NULL);
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-        while (n_other < WORKERS_MAX - 1 && j->n >= 4 &&
+        while (n_other < WORKERS_MAX - 1 && j->n >= 2 &&
                !pthread_create(&other[n_other], NULL, work, j))
             n_other++;
     work(j);
@@ -273,8 +298,9 @@ int mr_embed(struct mr_embedder *m, const struct mr_str *texts, size_t n, struct
     MR_AUTO_FREE uint32_t *ids = mr_reallocarray(NULL, room, PIECES_MAX * sizeof *ids);
     MR_AUTO_FREE uint16_t *len = mr_reallocarray(NULL, room, sizeof *len);
     MR_AUTO_FREE uint32_t *order = mr_reallocarray(NULL, room, sizeof *order);
+    MR_AUTO_FREE struct batch *batch = mr_reallocarray(NULL, room, sizeof *batch);
     float *out = mr_arena_array(arena, room, m->dim * sizeof *out);
-    if (!ids || !len || !order || !out)
+    if (!ids || !len || !order || !batch || !out)
         return mr_fail(e, MR_ENOMEM, "out of memory embedding %zu texts", n);
     uint64_t total = 0;
     for (size_t i = 0; i < n; i++) {
@@ -286,8 +312,13 @@ int mr_embed(struct mr_embedder *m, const struct mr_str *texts, size_t n, struct
         total += len[i];
     }
     sort_by_length(len, n, order);
-    struct job j = {
-        .m = m, .ids = ids, .len = len, .by_length = order, .n = n, .out = out, .next = 0};
+    struct job j = {.m = m,
+                    .ids = ids,
+                    .len = len,
+                    .by_length = order,
+                    .batch = batch,
+                    .n = make_batches(len, order, n, batch),
+                    .out = out};
     int r = run_all(&j, e);
     if (r)
         return r;
