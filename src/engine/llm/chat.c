@@ -110,30 +110,14 @@ static int add_message(struct talk *t, yyjson_val *m, size_t k, bool *results, s
         r = add_result(t, *results, e);
     else if (!strcmp(role, "system") || !strcmp(role, "developer"))
         r = add_turn(t, "system", mr_buf_view(&t->text), e);
-    else if (!strcmp(role, "user") || !strcmp(role, "assistant"))
-        r = add_turn(t, role, mr_buf_view(&t->text), e);
+    else if (!strcmp(role, "user")) /* turns outlive the document that `role` is in */
+        r = add_turn(t, "user", mr_buf_view(&t->text), e);
+    else if (!strcmp(role, "assistant"))
+        r = add_turn(t, "assistant", mr_buf_view(&t->text), e);
     else
         r = at_message(e, k, "role", "must be system, developer, user, assistant or tool");
     *results = result;
     return r;
-}
-
-/* The system turn that a ChatML template opens with when the conversation has none: the text
- * between its "<|im_start|>system\n" and "<|im_end|>", when it depends on messages[0]. */
-static struct mr_str own_system(struct mr_str tmpl) {
-    static const char start[] = "<|im_start|>system\\n", end[] = "<|im_end|>";
-    struct mr_str none = {"", 0};
-    const char *p = tmpl.n ? memmem(tmpl.p, tmpl.n, "messages[0]", 11) : NULL;
-    const char *stop = tmpl.p + tmpl.n;
-    p = p ? memmem(p, (size_t)(stop - p), start, sizeof start - 1) : NULL;
-    if (!p)
-        return none;
-    p += sizeof start - 1;
-    const char *q = memmem(p, (size_t)(stop - p), end, sizeof end - 1);
-    if (!q || memchr(p, '\'', (size_t)(q - p)) || memchr(p, '"', (size_t)(q - p)) ||
-        memchr(p, '{', (size_t)(q - p)) || memchr(p, '\\', (size_t)(q - p)))
-        return none; /* not a plain text */
-    return (struct mr_str){p, (size_t)(q - p)};
 }
 
 static int describe_tools(yyjson_val *tools, struct mr_buf *b, struct mr_err *e) {
@@ -159,8 +143,8 @@ static int describe_tools(yyjson_val *tools, struct mr_buf *b, struct mr_err *e)
     return mr_buf_ok(b) ? 0 : mr_fail(e, MR_ETOOBIG, "the tools are too long");
 }
 
-static int add_system(struct talk *t, yyjson_val *first, yyjson_val *tools, struct mr_str tmpl,
-                      bool *ret_used, struct mr_err *e) {
+static int add_system(struct talk *t, yyjson_val *first, yyjson_val *tools, bool *ret_used,
+                      struct mr_err *e) {
     const char *role = yyjson_get_str(yyjson_obj_get(first, "role"));
     bool given = role && (!strcmp(role, "system") || !strcmp(role, "developer"));
     bool any = tools && yyjson_arr_size(tools);
@@ -168,18 +152,13 @@ static int add_system(struct talk *t, yyjson_val *first, yyjson_val *tools, stru
     *ret_used = false;
     if (any && !t->chatml)
         return mr_fail_field(e, MR_EFIELD, "tools", "this model's chat template knows no tools");
-    if (given && !any)
-        return 0; /* an ordinary message */
-    int r = 0;
-    if (given)
-        r = add_content(t, yyjson_obj_get(first, "content"), 0, e);
-    else
-        mr_buf_str(&t->text, own_system(tmpl));
-    if (!r && any) {
-        if (t->text.n)
-            mr_buf_cstr(&t->text, "\n\n");
+    if (!any)
+        return 0; /* a system message is one like others */
+    int r = given ? add_content(t, yyjson_obj_get(first, "content"), 0, e) : 0;
+    if (t->text.n)
+        mr_buf_cstr(&t->text, "\n\n");
+    if (!r)
         r = describe_tools(tools, &t->text, e);
-    }
     *ret_used = given;
     return r || !t->text.n ? r : add_turn(t, "system", mr_buf_view(&t->text), e);
 }
@@ -196,12 +175,11 @@ static int read_list(struct mr_str json, const char *name, yyjson_doc **ret, str
     return 0;
 }
 
-static int convert(struct talk *t, yyjson_val *list, yyjson_val *tools, struct mr_str tmpl,
-                   struct mr_err *e) {
+static int convert(struct talk *t, yyjson_val *list, yyjson_val *tools, struct mr_err *e) {
     size_t i, n;
     yyjson_val *m;
     bool used, results = false;
-    int r = add_system(t, yyjson_arr_get_first(list), tools, tmpl, &used, e);
+    int r = add_system(t, yyjson_arr_get_first(list), tools, &used, e);
     yyjson_arr_foreach (list, i, n, m) {
         if (!r && !(used && i == 0))
             r = add_message(t, m, i, &results, e);
@@ -231,7 +209,7 @@ int mr_llm_turns(struct mr_str messages_json, struct mr_str tools_json, struct m
     if (!t.turn)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     mr_buf_init(&t.text, MR_LLM_TEXT_MAX);
-    r = convert(&t, list, tools ? yyjson_doc_get_root(tools) : NULL, chat_template, e);
+    r = convert(&t, list, tools ? yyjson_doc_get_root(tools) : NULL, e);
     mr_buf_release(&t.text);
     if (r)
         return r;

@@ -4,9 +4,10 @@
 
 #include "engine/llm/wire.h"
 
-/* `chat_template`: the model's own, "" = none. What a template would put in front by itself (a
- * system turn when the conversation has none) is put in front here, because llama.cpp's template
- * code leaves it out. Tools and their results need the ChatML family; another one: MR_EFIELD.
+/* `chat_template`: the model's own, "" = none. Tools and their results need the ChatML family;
+ * another one: MR_EFIELD. The sentence that some ChatML templates put in front of a conversation
+ * without a system turn is left out, as in llama.cpp's own template code: with it, SmolLM2 135M
+ * answers the question for the capital of France with "L'Etoile", without it with Paris.
  * Turns and texts are in the arena. MR_EFIELD names the message that is wrong. */
 int mr_llm_turns(struct mr_str messages_json, struct mr_str tools_json, struct mr_str chat_template,
                  struct mr_arena *arena, struct mr_llm_turn **ret, uint32_t *ret_n,

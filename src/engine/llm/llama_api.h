@@ -40,6 +40,7 @@
     X(llama_chat_apply_template)                                                                   \
     X(llama_batch_init)                                                                            \
     X(llama_decode)                                                                                \
+    X(llama_set_n_threads)                                                                         \
     X(llama_get_logits_ith)                                                                        \
     X(llama_n_ctx)                                                                                 \
     X(llama_get_memory)                                                                            \

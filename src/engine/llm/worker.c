@@ -91,6 +91,7 @@ static int load_model(struct mr_lw *w, const struct mr_llm_hello *h, const char 
     uint32_t train = (uint32_t)w->api.llama_model_n_ctx_train(w->model);
     w->context = h->context ? h->context : train < 8192 ? train : 8192;
     w->parallel = h->parallel;
+    w->threads = h->threads;
     w->n_slots = 3 * h->parallel;
     w->shares =
         !w->api.llama_model_is_recurrent(w->model) && !w->api.llama_model_is_hybrid(w->model);

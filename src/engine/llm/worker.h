@@ -67,8 +67,10 @@ struct mr_lw {
     const char *chat_template; /* NULL = none */
     struct llama_batch batch;
     int32_t n_vocab, longest_piece;
-    uint32_t parallel, context, cells;
-    bool shares; /* prefixes can be shared: not so with recurrent models */
+    uint32_t parallel, context, cells, threads;
+    int64_t alone_until_ns; /* one thread until then: the cores have other work; 0 = all of them */
+    unsigned crowded;       /* batches in a row that got too little of the cores */
+    bool shares;            /* prefixes can be shared: not so with recurrent models */
     struct mr_lw_slot slot[MR_LLM_SLOTS_MAX];
     unsigned n_slots;
     struct mr_lw_request *waiting, *running; /* each in the order of arrival */

@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "engine/llm/worker.h"
 
+#include <time.h>
+
 static void unlink_from(struct mr_lw_request **list, struct mr_lw_request *q) {
     while (*list != q)
         list = &(*list)->next;
@@ -197,12 +199,44 @@ static void fail_all(struct mr_lw *w, int code, const char *why) {
     w->api.llama_memory_clear(w->memory, true);
 }
 
+static int64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* Threads meet several hundred times a token. Where other processes hold the cores, each meeting
+ * waits for the scheduler, and two threads are tens of times slower than one (measured: 1 against
+ * 30 tokens/s at a load of 15 on two cores). So when three batches in a row got less than 70 % of
+ * the processor time that the threads could use, one thread goes on alone for two seconds. Never
+ * another number between: libgomp ends the threads of a smaller team, and the sandbox lets it
+ * start none. */
+static int decode(struct mr_lw *w) {
+    int64_t wall = mr_mono_ns(), cpu = cpu_ns();
+    if (w->alone_until_ns && wall >= w->alone_until_ns) {
+        w->alone_until_ns = 0;
+        w->crowded = 2; /* one batch to prove that it is better now */
+        w->api.llama_set_n_threads(w->ctx, (int32_t)w->threads, (int32_t)w->threads);
+    }
+    int r = w->api.llama_decode(w->ctx, w->batch);
+    if (w->threads < 2 || w->alone_until_ns)
+        return r;
+    int64_t now = mr_mono_ns();
+    double used = (double)(cpu_ns() - cpu) / ((double)(now - wall) * w->threads);
+    w->crowded = used < 0.7 ? w->crowded + 1 : 0;
+    if (w->crowded >= 3) {
+        w->alone_until_ns = now + INT64_C(2000000000);
+        w->api.llama_set_n_threads(w->ctx, 1, 1);
+    }
+    return r;
+}
+
 static bool compute(struct mr_lw *w, uint32_t *in_batch) {
     for (;;) {
         fill(w, in_batch);
         if (!w->batch.n_tokens)
             return false;
-        int r = w->api.llama_decode(w->ctx, w->batch);
+        int r = decode(w);
         if (r == 0)
             return true;
         if (r == 1 && make_room(w))
