@@ -235,3 +235,28 @@ def test_repository(iris):
     r = api.post(f"/v2/repository/models/{dep}/load", {"parameters": {"config": "{}"}})
     assert r.status == 400 and "version" in r.json()["error"]
     assert api.post("/v2/repository/index", b"[1]").status == 400
+
+
+def test_onnx_models(user):
+    file, values = golden("onnx_lr_zipmap")
+    dep = user.deploy(file, file_name="m.onnx", name="onnx").json()["id"]
+    meta = user.get(f"/v2/models/{dep}").json()
+    assert meta["platform"] == "onnx_onnxv1" and meta["inputs"][0]["datatype"] == "FP32", meta
+    assert meta["inputs"][0]["shape"] == [-1, 4]
+    names = [o["name"] for o in meta["outputs"]]
+    assert [o["datatype"] for o in meta["outputs"]] == ["INT64", "FP32", "INT64"] and names[2] == names[1] + ".keys"
+    rows = values["inputs"][:5]
+    name = meta["inputs"][0]["name"]
+    got = infer(user, dep, [matrix(rows, "FP32", name)]).json()
+    want = user.predict(dep, rows).json()
+    assert out(got, names[0])["data"] == want["predictions"]
+    assert out(got, names[1])["data"] == [p for row in want["probabilities"] for p in row]
+    assert out(got, names[2])["data"] == [0, 1, 2] * 5
+    raw = struct.pack("<20f", *[v for row in rows for v in row])
+    head = {"inputs": [{"name": name, "shape": [5, 4], "datatype": "FP32",
+                        "parameters": {"binary_data_size": len(raw)}}]}
+    assert json.loads(binary(user, f"/v2/models/{dep}/infer", head, raw).body)["outputs"] == got["outputs"]
+    for bad, word in (([matrix(rows, "FP64", name)], "float32"), ([matrix(rows, "FP32", "other")], "missing"),
+                      ([matrix([[1, 2]], "FP32", name)], "dimension 1")):
+        r = infer(user, dep, bad)
+        assert r.status == 400 and word in r.json()["error"], r

@@ -48,6 +48,21 @@ MR_TEST(bodies_differ_by_dialect) {
     mr_buf_release(&b);
 }
 
+MR_TEST(more_members_go_along_in_the_dialect_s_words) {
+    struct mr_buf b;
+    mr_buf_init(&b, 4096);
+    struct mr_chat_body q = {.model = MR_LIT("m"),
+                             .messages_json = MR_LIT("[]"),
+                             .temperature = (double)NAN,
+                             .extra_json = MR_LIT("\"seed\":7,\"tool_choice\":\"required\"")};
+    mr_provider_chat_body(MR_DIALECT_OPENAI, &q, &b);
+    CHECK_STR(b.p, "{\"model\":\"m\",\"messages\":[],\"seed\":7,\"tool_choice\":\"required\"}");
+    mr_buf_clear(&b);
+    mr_provider_chat_body(MR_DIALECT_MISTRAL, &q, &b);
+    CHECK_STR(b.p, "{\"model\":\"m\",\"messages\":[],\"random_seed\":7,\"tool_choice\":\"any\"}");
+    mr_buf_release(&b);
+}
+
 static int reply(const char *body, struct mr_chat_reply *r, struct mr_err *e) {
     fresh();
     return mr_provider_reply(mr_str(body), &arena, r, e);
@@ -229,6 +244,26 @@ static int event(const char *data, struct mr_chat_event *ev, struct mr_err *e) {
     return mr_provider_event(mr_str(data), &arena, ev, e);
 }
 
+MR_TEST(tool_calls_and_logprobs_come_as_they_were_sent) {
+    struct mr_chat_reply r;
+    struct mr_chat_event ev;
+    struct mr_err e;
+    CHECK_INT(reply("{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"c\","
+                    "\"function\":{\"name\":\"f\"}}]},\"logprobs\":{\"content\":[{\"token\":\"a\"},"
+                    "{\"token\":\"b\"}]},\"finish_reason\":\"tool_calls\"}]}",
+                    &r, &e),
+              0);
+    CHECK_TEXT(r.tool_calls_json, "[{\"id\":\"c\",\"function\":{\"name\":\"f\"}}]");
+    CHECK_TEXT(r.logprobs_json, "{\"token\":\"a\"},{\"token\":\"b\"}");
+    CHECK_TEXT(r.text, "");
+    CHECK_INT(event("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"\xff\"}]}}]}",
+                    &ev, &e),
+              0);
+    CHECK_TEXT(ev.tool_calls_json, "[{\"index\":0,\"id\":\"\xEF\xBF\xBD\"}]");
+    CHECK_INT(event("{\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}", &ev, &e), 0);
+    CHECK_TEXT(ev.tool_calls_json, "");
+}
+
 MR_TEST(stream_events) {
     struct mr_chat_event ev;
     struct mr_err e;
@@ -289,7 +324,9 @@ MR_TEST(a_small_arena_is_an_error_and_no_crash) {
     mr_arena_release(&arena);
 }
 
-MR_TEST_MAIN(CASE(bodies_differ_by_dialect), CASE(a_reply_has_text_model_reason_and_counts),
+MR_TEST_MAIN(CASE(bodies_differ_by_dialect), CASE(more_members_go_along_in_the_dialect_s_words),
+             CASE(tool_calls_and_logprobs_come_as_they_were_sent),
+             CASE(a_reply_has_text_model_reason_and_counts),
              CASE(counts_that_cannot_be_right_are_absent),
              CASE(what_is_no_reply_is_refused_with_a_reason),
              CASE(errors_of_every_shape_are_told_apart), CASE(reasons_are_cut_and_clean),
