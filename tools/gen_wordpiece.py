@@ -3,7 +3,7 @@
 
 usage: gen_wordpiece.py OUTFILE | --check
 
-Run it with the Python of tests/conformance (scripts/requirements/nlp.txt). Everything is asked of
+Run it with the Python of tests/conformance (scripts/conformance-nlp --prepare). Everything is asked of
 the `tokenizers` library itself, code point by code point, because its Unicode tables are of several
 versions; nothing is read from files of the Unicode Consortium.
 """

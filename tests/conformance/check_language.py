@@ -3,7 +3,7 @@
 
 usage: check_language.py PROGRAM [MODEL]   PROGRAM: build/<preset>/test_language
 
-MODEL: the installed lid-176/lid.176.ftz. Needs fasttext-predict, see scripts/requirements/nlp.in.
+MODEL: the installed lid-176/lid.176.ftz. Needs fasttext-predict, see scripts/conformance-nlp.
 """
 
 import os

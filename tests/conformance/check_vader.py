@@ -5,7 +5,7 @@ usage: check_vader.py PROGRAM [LEXICON]   PROGRAM: build/<preset>/test_vader
        check_vader.py --write-golden DIR  the small golden file of `make test`
 
 LEXICON: the installed model's (vader-minilm-sentiment/lexicon.tsv). Needs vaderSentiment, see
-scripts/requirements/nlp.in. Compounds must agree to 1e-4, shares to 1e-3 (it rounds to that).
+scripts/conformance-nlp. Compounds must agree to 1e-4, shares to 1e-3 (it rounds to that).
 """
 
 import json

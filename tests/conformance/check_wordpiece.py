@@ -5,7 +5,7 @@ usage: check_wordpiece.py PROGRAM [VOCAB]      PROGRAM: build/<preset>/test_word
        check_wordpiece.py --write-golden DIR   the small golden file of `make test`
 
 VOCAB: the installed model's (all-minilm-l6-v2/vocab.txt). Needs tokenizers, see
-scripts/requirements/nlp.in. 12,000 texts from a seed, and each of the 1,112,064 code points.
+scripts/conformance-nlp. 12,000 texts from a seed, and each of the 1,112,064 code points.
 """
 
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes small fastText models of random numbers, and what fastText predicts with them.
 
-usage: make_fasttext.py OUT_DIR     (needs fasttext-predict, see scripts/requirements/nlp.in)
+usage: make_fasttext.py OUT_DIR     (needs fasttext-predict, see scripts/conformance-nlp)
 
 tiny_hs.ftz: quantised, pruned, norms apart, hierarchical softmax; tiny_softmax.bin: dense, n-grams
 of words; tiny_ova.bin: dense, sigmoids. fasttext.jsonl: texts with label and probability of each.
