@@ -36,7 +36,8 @@ struct mr_openai_ask {
     bool chat, local;
     bool stream, include_usage;
     bool echo;
-    bool tools; /* calls may come back */
+    bool tools;    /* calls may come back */
+    bool one_call; /* parallel_tool_calls is false: of a local model's calls the first */
     bool logprobs;
     struct mr_str model;   /* what really runs */
     int64_t n;             /* choices a prompt */

@@ -239,9 +239,12 @@ static int read_tools(yyjson_val *body, struct mr_arena *arena, struct mr_openai
     int rc = read_choice(choice, &kind, &one, e);
     if (rc || kind == MR_TOOLS_NONE)
         return rc;
+    bool parallel = true;
     a->tools = true;
-    if (!a->local)
-        return 0;
+    rc = mr_openai_bool(body, "parallel_tool_calls", &parallel, e);
+    a->one_call = !parallel;
+    if (rc || !a->local)
+        return rc;
     rc = keep_tools(tools, arena, a, e);
     if (rc)
         return rc;

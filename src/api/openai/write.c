@@ -24,8 +24,8 @@ void mr_openai_put_usage(struct mr_buf *b, const char *key, const struct mr_usag
 
 /* --- a local model's calls ------------------------------------------------------------------ */
 
-static int calls_of(const struct mr_text_result *r, struct mr_arena *arena,
-                    struct mr_openai_choice *c, struct mr_err *e) {
+static int calls_of(const struct mr_openai_ask *a, const struct mr_text_result *r,
+                    struct mr_arena *arena, struct mr_openai_choice *c, struct mr_err *e) {
     struct mr_tool_call *call;
     size_t n;
     int rc = mr_tools_find(c->text, arena, &c->text, &call, &n, e);
@@ -33,6 +33,8 @@ static int calls_of(const struct mr_text_result *r, struct mr_arena *arena,
         return rc;
     struct mr_buf b;
     mr_buf_init(&b, (size_t)16 << 20);
+    if (a->one_call)
+        n = 1;
     for (size_t i = 0; i < n; i++) {
         char id[MR_ID_HEX];
         mr_id_hex(mr_id_new(), id);
@@ -66,7 +68,7 @@ int mr_openai_choice(const struct mr_openai_ask *a, const struct mr_text_result 
                                  .model = mr_arena_keep(arena, r->model)};
     if (!c.text.p || !c.finish_reason.p || !c.logprobs_json.p || !c.tool_calls_json.p)
         return mr_fail(e, MR_ETOOBIG, "the answer does not fit into memory");
-    int rc = a->local && a->tools ? calls_of(r, arena, &c, e) : 0;
+    int rc = a->local && a->tools ? calls_of(a, r, arena, &c, e) : 0;
     if (!rc)
         *ret = c;
     return rc;

@@ -68,15 +68,15 @@ static int move_references(yyjson_mut_doc *d, yyjson_mut_val *v, const char *roo
 }
 
 /* The one schema's grammar, its root renamed to "call". */
-static int call_grammar(yyjson_val *schema, struct mr_buf *out, struct mr_err *e) {
+static int call_grammar(yyjson_val *schema, bool single, struct mr_buf *out, struct mr_err *e) {
     MR_CLEANUP(mr_buf_release) struct mr_buf g;
     mr_buf_init(&g, (size_t)4 << 20);
     int r = mr_grammar_from_schema(schema, &g, e);
     if (r)
         return r;
     const char *root = strstr(g.p, "root ::=");
-    mr_buf_cstr(out, "root ::= one (\"\\n\" one){0,7}\n"
-                     "one ::= \"<tool_call>\\n\" call \"\\n</tool_call>\"\n");
+    mr_buf_cstr(out, single ? "root ::= one\n" : "root ::= one (\"\\n\" one){0,7}\n");
+    mr_buf_cstr(out, "one ::= \"<tool_call>\\n\" call \"\\n</tool_call>\"\n");
     mr_buf_add(out, g.p, (size_t)(root - g.p));
     mr_buf_cstr(out, "call");
     mr_buf_cstr(out, root + 4);
@@ -119,7 +119,7 @@ int mr_tools_grammar(yyjson_val *tools, enum mr_tool_choice choice, struct mr_st
     MR_CLEANUP(yyjson_doc_free_p) yyjson_doc *fixed = yyjson_mut_doc_imut_copy(d, NULL);
     if (!fixed)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    return call_grammar(yyjson_doc_get_root(fixed), out, e);
+    return call_grammar(yyjson_doc_get_root(fixed), choice == MR_TOOLS_ONE, out, e);
 }
 
 /* A JSON object with a name and arguments, and nothing but space around it. */

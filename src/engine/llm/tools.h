@@ -12,8 +12,8 @@
 #include <yyjson.h>
 
 enum mr_tool_choice { MR_TOOLS_AUTO, MR_TOOLS_NONE, MR_TOOLS_REQUIRED, MR_TOOLS_ONE };
-/* Grammar for an answer that must be calls (REQUIRED, or ONE of that name), arguments bound to the
- * tools' parameter schemas. MR_EFIELD names what is wrong in `tools`. */
+/* Grammar for an answer that must be calls (REQUIRED: up to eight; ONE: one call of that name),
+ * arguments bound to the tools' parameter schemas. MR_EFIELD names what is wrong in `tools`. */
 int mr_tools_grammar(yyjson_val *tools, enum mr_tool_choice choice, struct mr_str one,
                      struct mr_buf *out, struct mr_err *e);
 struct mr_tool_call {
