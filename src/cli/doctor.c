@@ -61,6 +61,7 @@ int mr_cli_doctor(int argc, char **argv) {
     else
         mr_doctor_say(&d, MR_HEALTH_OK, "settings", NULL, "readable; see millrace config print");
     mr_doctor_machine(&d, &c);
+    mr_doctor_store(&d, &c);
     mr_doctor_payments(&d, &c);
     mr_doctor_providers(&d, &c);
     mr_doctor_server(&d, &a);

@@ -18,6 +18,8 @@ void mr_doctor_say(struct mr_doctor *d, enum mr_health h, const char *check, con
 
 /* This machine. */
 void mr_doctor_machine(struct mr_doctor *d, const struct mr_config *c);
+/* The books and the blobs in the data folder. */
+void mr_doctor_store(struct mr_doctor *d, const struct mr_config *c);
 /* Whether payments are set up. */
 void mr_doctor_payments(struct mr_doctor *d, const struct mr_config *c);
 /* Providers in the settings. */

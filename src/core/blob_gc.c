@@ -77,6 +77,27 @@ int mr_blob_gc(struct mr_deployments *d, unsigned digit, int64_t grace_us,
     return rc;
 }
 
+int mr_blob_gc_look(struct mr_db *db, struct mr_blobs *blobs, int64_t grace_us,
+                    void (*each)(void *arg, const struct mr_blob_name *name, uint64_t size),
+                    void *arg, struct mr_blob_swept *ret, struct mr_err *e) {
+    struct named n = {.deleted_before_us = mr_now_us() - grace_us};
+    struct mr_blob_swept sum = {0};
+    for (unsigned digit = 0; digit < MR_BLOB_SWEEPS; digit++) {
+        int rc = mr_blob_sweep_begin(blobs, digit, n.deleted_before_us, &n.sweep, e);
+        if (rc)
+            return rc;
+        rc = mr_db_read(db, keep_named, &n, e);
+        if (rc)
+            mr_blob_sweep_cancel(n.sweep);
+        else
+            rc = mr_blob_sweep_look(n.sweep, each, arg, &sum, e);
+        if (rc)
+            return rc;
+    }
+    *ret = sum;
+    return 0;
+}
+
 void mr_blob_gc_step(struct mr_deployments *d, int64_t grace_us) {
     struct mr_blob_pass *gc = &d->gc;
     struct mr_err err;

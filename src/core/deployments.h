@@ -139,4 +139,9 @@ struct mr_deployments_stats {
 };
 void mr_deployments_stats(struct mr_deployments *d, struct mr_deployments_stats *ret);
 
+/* What a collection with this grace period would delete, without a server and without deleting. */
+int mr_blob_gc_look(struct mr_db *db, struct mr_blobs *blobs, int64_t grace_us,
+                    void (*each)(void *arg, const struct mr_blob_name *name, uint64_t size),
+                    void *arg, struct mr_blob_swept *ret, struct mr_err *e);
+
 #endif

@@ -19,6 +19,9 @@ struct mr_blob_name {
 };
 
 int mr_blobs_open_fs(const char *dir, struct mr_blobs **ret, struct mr_err *e);
+/* Only to look, also while a server runs: nothing is made or swept. MR_ENOTFOUND: no such folder.
+ */
+int mr_blobs_open_fs_as_is(const char *dir, struct mr_blobs **ret, struct mr_err *e);
 int mr_blobs_open_mem(struct mr_blobs **ret, struct mr_err *e);
 void mr_blobs_free(struct mr_blobs *b);
 
@@ -75,6 +78,11 @@ struct mr_blob_swept {
 };
 /* Adds what was deleted to *sum, also when it fails on the way. Frees the sweep. */
 int mr_blob_sweep_end(struct mr_blob_sweep *s, struct mr_blob_swept *sum, struct mr_err *e);
+/* Instead: tells what would be deleted, and deletes nothing. `each` may be NULL. Frees the sweep.
+ */
+int mr_blob_sweep_look(struct mr_blob_sweep *s,
+                       void (*each)(void *arg, const struct mr_blob_name *name, uint64_t size),
+                       void *arg, struct mr_blob_swept *sum, struct mr_err *e);
 void mr_blob_sweep_cancel(struct mr_blob_sweep *s); /* deletes nothing */
 
 #endif

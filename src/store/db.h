@@ -36,6 +36,10 @@ struct mr_db_config {
 
 /* Opens, checks the schema version and runs the migrations (store/migrations). */
 int mr_db_open(const struct mr_db_config *c, struct mr_db **ret, struct mr_err *e);
+/* Only to look, also while a server runs: changes neither rows nor schema, and every write is
+ * refused (MR_EUNSUPPORTED). MR_ECONFLICT: the schema is older than this program's or another
+ * build's, MR_EUNSUPPORTED: it is newer. */
+int mr_db_open_read_only(const char *path, struct mr_db **ret, struct mr_err *e);
 /* Commits what is queued, checkpoints, closes. */
 void mr_db_close(struct mr_db *db);
 

@@ -183,6 +183,8 @@ int mr_charge_get(struct mr_ledger *l, struct mr_id account, int64_t charge, str
 /* Proof for tests, doctor and the crash suite: sums of entries, charges and roll-ups and whether
  * they agree; MR_EINTERNAL says which do not. */
 int mr_ledger_check(struct mr_ledger *l, struct mr_err *e);
+/* The same without folding first, of a database that nobody serves or that was opened read-only. */
+int mr_ledger_check_db(struct mr_db *db, struct mr_err *e);
 /* The zone that this account's months and reports follow. */
 int mr_ledger_zone(struct mr_ledger *l, struct mr_id account, const struct mr_zone **ret,
                    struct mr_err *e);

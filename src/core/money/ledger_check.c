@@ -55,7 +55,11 @@ static int check_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return 0;
 }
 
+int mr_ledger_check_db(struct mr_db *db, struct mr_err *e) {
+    return mr_db_read(db, check_tx, NULL, e);
+}
+
 int mr_ledger_check(struct mr_ledger *l, struct mr_err *e) {
     int rc = mr_ledger_fold(l, e);
-    return rc ? rc : mr_db_read(l->db, check_tx, NULL, e);
+    return rc ? rc : mr_ledger_check_db(l->db, e);
 }

@@ -244,14 +244,15 @@ static void sweep(struct fs *f) {
     closedir(d);
 }
 
-static int open_fs(const char *dir, bool named, struct mr_blobs **ret, struct mr_err *e) {
+static int open_fs(const char *dir, bool named, bool as_is, struct mr_blobs **ret,
+                   struct mr_err *e) {
     struct fs *f = mr_calloc(1, sizeof *f);
     if (!f)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     mr_blobs_init(&f->b, &fs_ops);
     atomic_init(&f->named, named);
     f->dir = -1;
-    if (mkdir(dir, 0700) && errno != EEXIST) {
+    if (!as_is && mkdir(dir, 0700) && errno != EEXIST) {
         int rc = mr_fail_errno(e, dir);
         fs_free(&f->b);
         return rc;
@@ -262,15 +263,20 @@ static int open_fs(const char *dir, bool named, struct mr_blobs **ret, struct mr
         fs_free(&f->b);
         return rc;
     }
-    sweep(f);
+    if (!as_is)
+        sweep(f);
     *ret = &f->b;
     return 0;
 }
 
 int mr_blobs_open_fs(const char *dir, struct mr_blobs **ret, struct mr_err *e) {
-    return open_fs(dir, false, ret, e);
+    return open_fs(dir, false, false, ret, e);
+}
+
+int mr_blobs_open_fs_as_is(const char *dir, struct mr_blobs **ret, struct mr_err *e) {
+    return open_fs(dir, false, true, ret, e);
 }
 
 int mr_blobs_open_fs_named(const char *dir, struct mr_blobs **ret, struct mr_err *e) {
-    return open_fs(dir, true, ret, e);
+    return open_fs(dir, true, false, ret, e);
 }

@@ -149,3 +149,30 @@ int mr_blob_sweep_end(struct mr_blob_sweep *s, struct mr_blob_swept *sum, struct
     mr_blob_sweep_cancel(s);
     return rc < 0 ? rc : 0;
 }
+
+int mr_blob_sweep_look(struct mr_blob_sweep *s,
+                       void (*each)(void *arg, const struct mr_blob_name *name, uint64_t size),
+                       void *arg, struct mr_blob_swept *sum, struct mr_err *e) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->n; i++) {
+        int fd = -1;
+        if (s->item[i].stays)
+            continue;
+        rc = s->b->ops->open(s->b, &s->item[i].name, &fd, e);
+        if (rc == MR_ENOTFOUND) { /* collected meanwhile */
+            rc = 0;
+            continue;
+        }
+        off_t size = rc ? 0 : lseek(fd, 0, SEEK_END);
+        if (fd >= 0)
+            close(fd);
+        if (rc || size < 0)
+            continue;
+        sum->blobs++;
+        sum->bytes += (uint64_t)size;
+        if (each)
+            each(arg, &s->item[i].name, (uint64_t)size);
+    }
+    mr_blob_sweep_cancel(s);
+    return rc;
+}

@@ -119,7 +119,8 @@ int mr_sqlite_open(struct mr_db *db, bool write, struct mr_tx **ret, struct mr_e
         }
         close(fd);
     }
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    int flags = SQLITE_OPEN_NOMUTEX;
+    flags |= db->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (write)
         flags |= SQLITE_OPEN_CREATE;
     int rc = sqlite3_open_v2(db->path, &tx->sq, flags, NULL);

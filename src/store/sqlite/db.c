@@ -46,6 +46,23 @@ int mr_db_open(const struct mr_db_config *c, struct mr_db **ret, struct mr_err *
     return 0;
 }
 
+int mr_db_open_read_only(const char *path, struct mr_db **ret, struct mr_err *e) {
+    struct mr_db *db = mr_calloc(1, sizeof *db);
+    if (!db)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    init_locks(db);
+    db->read_only = true;
+    db->path = mr_strdup(path);
+    int rc = db->path ? mr_db_read(db, mr_sqlite_is_current, NULL, e)
+                      : mr_fail(e, MR_ENOMEM, "out of memory");
+    if (rc) {
+        mr_db_close(db);
+        return rc;
+    }
+    *ret = db;
+    return 0;
+}
+
 void mr_db_close(struct mr_db *db) {
     if (!db)
         return;

@@ -62,6 +62,40 @@ static int apply(struct mr_tx *tx, const struct mr_migration *m, struct mr_err *
     return rc;
 }
 
+static int newest_applied(struct mr_tx *tx, int64_t *ret, struct mr_err *e) {
+    struct mr_stmt *s;
+    int rc = mr_db_prepare(tx, "SELECT COALESCE(MAX(version), 0) FROM schema_migrations", &s, e);
+    if (rc)
+        return rc;
+    rc = mr_db_step(s, e);
+    if (rc < 0)
+        return rc;
+    *ret = mr_db_i64(s, 0);
+    mr_db_done(s);
+    if (*ret > newest_known())
+        return mr_fail(e, MR_EUNSUPPORTED,
+                       "the database was written by a newer millrace: its schema is at step %lld, "
+                       "this program knows %d",
+                       (long long)*ret, newest_known());
+    return 0;
+}
+
+int mr_sqlite_is_current(struct mr_tx *tx, void *unused, struct mr_err *e) {
+    int64_t have;
+    (void)unused;
+    int rc = newest_applied(tx, &have, e);
+    for (size_t i = 0; !rc && i < mr_n_migrations; i++) {
+        bool applied = false;
+        rc = is_applied(tx, &mr_migrations[i], &applied, e);
+        if (!rc && !applied)
+            rc = mr_fail(e, MR_ECONFLICT,
+                         "the database's schema is older than this program: step %d (%s) is still "
+                         "to be made, which the next start of the server does",
+                         mr_migrations[i].version, mr_migrations[i].name);
+    }
+    return rc;
+}
+
 int mr_sqlite_migrate(struct mr_tx *tx, struct mr_err *e) {
     int rc = mr_sqlite_run(tx->sq,
                            "CREATE TABLE IF NOT EXISTS schema_migrations("
@@ -70,20 +104,10 @@ int mr_sqlite_migrate(struct mr_tx *tx, struct mr_err *e) {
                            e);
     if (rc)
         return rc;
-    struct mr_stmt *s;
-    rc = mr_db_prepare(tx, "SELECT COALESCE(MAX(version), 0) FROM schema_migrations", &s, e);
+    int64_t have;
+    rc = newest_applied(tx, &have, e);
     if (rc)
         return rc;
-    rc = mr_db_step(s, e);
-    if (rc < 0)
-        return rc;
-    int64_t have = mr_db_i64(s, 0);
-    mr_db_done(s);
-    if (have > newest_known())
-        return mr_fail(e, MR_EUNSUPPORTED,
-                       "the database was written by a newer millrace: its schema is at step %lld, "
-                       "this program knows %d",
-                       (long long)have, newest_known());
     for (size_t i = 0; i < mr_n_migrations; i++) {
         bool applied = false;
         rc = is_applied(tx, &mr_migrations[i], &applied, e);

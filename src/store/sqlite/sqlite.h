@@ -56,7 +56,7 @@ struct mr_reader {
 
 struct mr_db {
     char *path;
-    bool memory, sync_normal;
+    bool memory, sync_normal, read_only;
     int commit_ms, commit_rows;
     size_t queue_max;
 
@@ -98,5 +98,6 @@ bool mr_sqlite_in_read(struct mr_db *db);
 unsigned mr_sqlite_readers_open(struct mr_db *db);
 /* migrate.c */
 int mr_sqlite_migrate(struct mr_tx *tx, struct mr_err *e);
+int mr_sqlite_is_current(struct mr_tx *tx, void *unused, struct mr_err *e); /* an mr_db_fn */
 
 #endif

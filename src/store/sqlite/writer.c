@@ -230,6 +230,8 @@ void mr_sqlite_writer_stop(struct mr_db *db) {
 
 /* With db->mu held. */
 static int enqueue(struct mr_db *db, struct mr_db_job *j, struct mr_err *e) {
+    if (db->read_only)
+        return mr_fail(e, MR_EUNSUPPORTED, "the database was opened to be read only");
     if (db->stopping)
         return mr_fail(e, MR_EUNAVAIL, "the database is closing");
     if (db->queued >= db->queue_max)
