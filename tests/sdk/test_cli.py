@@ -14,8 +14,8 @@ from sdkenv import ROOT, golden_values, iris_path, model_path, server  # noqa: F
 from server import Server
 
 BINARY = os.environ.get("MILLRACE_BINARY", os.path.join(ROOT, "build", "millrace"))
-VERBS = ["serve", "deploy", "predict", "models", "metrics", "keys", "logs", "doctor", "config",
-         "completion", "version"]
+VERBS = ["serve", "deploy", "predict", "models", "chat", "generate", "classify", "ocr", "jobs", "metrics",
+         "keys", "logs", "doctor", "config", "completion", "version"]
 ROW = "[5.1, 3.5, 1.4, 0.2]"
 
 
