@@ -194,6 +194,15 @@ static void begin(struct talk *t) {
         add_message(t, "system", mr_str(system));
 }
 
+/* Without blanks and line breaks at its ends. */
+static struct mr_str bare(struct mr_str s) {
+    while (s.n && (unsigned char)s.p[0] <= ' ')
+        s.p++, s.n--;
+    while (s.n && (unsigned char)s.p[s.n - 1] <= ' ')
+        s.n--;
+    return s;
+}
+
 /* A file of one JSON array; none yet: a new conversation. */
 static int load(struct talk *t, struct mr_err *e) {
     MR_CLEANUP(mr_buf_release) struct mr_buf b;
@@ -205,14 +214,14 @@ static int load(struct talk *t, struct mr_err *e) {
     int rc = mr_cli_read_input(at, &b, e);
     if (rc)
         return rc;
-    struct mr_str s = mr_str_trim(mr_buf_view(&b));
+    struct mr_str s = bare(mr_buf_view(&b));
     yyjson_doc *doc = yyjson_read(s.p ? s.p : "", s.n, 0);
     bool good = yyjson_is_arr(yyjson_doc_get_root(doc));
     yyjson_doc_free(doc);
     if (!good)
         return mr_fail(e, MR_EINVAL, "%s holds no conversation", t->file);
     t->messages.n = 0;
-    mr_buf_str(&t->messages, mr_str_trim(mr_strn(s.p + 1, s.n - 2)));
+    mr_buf_str(&t->messages, bare(mr_strn(s.p + 1, s.n - 2)));
     return mr_buf_ok(&t->messages) ? 0 : mr_fail(e, MR_ETOOBIG, "%s is too large", t->file);
 }
 
@@ -267,7 +276,7 @@ static int converse(struct talk *t) {
         if (person)
             fputs("> ", stderr);
         ssize_t n = getline(&line, &cap, stdin);
-        struct mr_str text = mr_str_trim(mr_strn(line, n > 0 ? (size_t)n : 0));
+        struct mr_str text = bare(mr_strn(line, n > 0 ? (size_t)n : 0));
         if (n <= 0 || !text.n)
             break;
         if (mr_str_is(text, "/reset"))

@@ -145,8 +145,9 @@ static int64_t look(struct mr_jobs *j, struct turn *t) {
     }
     if (more)
         return now;
-    if (t->next_us != INT64_MAX && now + (t->next_us - wall) * 1000 < due)
-        due = now + (t->next_us - wall) * 1000;
+    int64_t wait_us = t->next_us - wall; /* may be centuries */
+    if (wait_us < (due - now) / 1000)
+        due = now + wait_us * 1000;
     if (t->lease_ns < due)
         due = t->lease_ns;
     return t->clean_ns < due ? t->clean_ns : due;

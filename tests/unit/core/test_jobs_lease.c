@@ -205,6 +205,23 @@ MR_TEST(a_scheduled_job_waits_for_its_time) {
     end();
 }
 
+/* A wait of centuries does not fit into nanoseconds: the keeper once spun on it. */
+MR_TEST(a_far_time_costs_nothing_until_then) {
+    struct timespec before, after;
+    begin();
+    struct mr_job_request q = request("{\"inputs\":[1]}");
+    q.scheduled_us = 32472144000000000; /* the year 2999 */
+    CHECK_INT(make_of(q).status, MR_JOB_SCHEDULED);
+    usleep(300000); /* it is taken up */
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    usleep(1000000);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    double used =
+        (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+    CHECK(used < 0.2); /* of CPU time, not of the clock: a spinning thread uses 1 */
+    end();
+}
+
 static int64_t runs_of(struct mr_id parent) {
     return sql("SELECT COUNT(*) FROM jobs WHERE parent = ?1", parent);
 }
@@ -315,6 +332,7 @@ MR_TEST_MAIN(CASE(a_stop_gives_the_lease_back_and_keeps_what_is_done),
              CASE(another_process_waits_for_the_lease),
              CASE(a_job_that_kills_its_process_each_time_fails_in_the_end),
              CASE(items_are_stored_once_over_kills), CASE(a_scheduled_job_waits_for_its_time),
+             CASE(a_far_time_costs_nothing_until_then),
              CASE(a_cron_job_makes_a_run_when_it_is_due_and_only_one),
              CASE(a_cron_run_is_left_out_while_the_one_before_runs),
              CASE(ended_jobs_go_after_the_keep_time),
