@@ -157,10 +157,10 @@ const struct mr_setting_sign mr_setting_class[] = {
     {661, MR_SETTING_STREET, 35},      /* model_t */
     {663, MR_SETTING_HISTORIC, 95},    /* monastery */
     {664, MR_SETTING_OFFICE, 55},      /* monitor */
-    {665, MR_SETTING_STREET, 50},      /* moped */
+    {665, MR_SETTING_STREET, 20},      /* moped */
     {668, MR_SETTING_HISTORIC, 95},    /* mosque */
     {669, MR_SETTING_BEDROOM, 55},     /* mosquito_net */
-    {670, MR_SETTING_STREET, 50},      /* motor_scooter */
+    {670, MR_SETTING_STREET, 20},      /* motor_scooter */
     {672, MR_SETTING_MOUNTAIN, 60},    /* mountain_tent */
     {673, MR_SETTING_OFFICE, 55},      /* mouse */
     {675, MR_SETTING_STREET, 80},      /* moving_van */
@@ -318,9 +318,9 @@ const struct mr_setting_sign mr_setting_class[] = {
 const size_t mr_setting_n_class = sizeof mr_setting_class / sizeof *mr_setting_class;
 
 const struct mr_setting_sign mr_setting_object[] = {
-    {2, MR_SETTING_STREET, 25},       /* bicycle */
+    {2, MR_SETTING_STREET, 10},       /* bicycle */
     {3, MR_SETTING_STREET, 40},       /* car */
-    {4, MR_SETTING_STREET, 25},       /* motorcycle */
+    {4, MR_SETTING_STREET, 10},       /* motorcycle */
     {5, MR_SETTING_AIRFIELD, 55},     /* airplane */
     {6, MR_SETTING_STREET, 60},       /* bus */
     {7, MR_SETTING_RAILWAY, 70},      /* train */
