@@ -87,6 +87,8 @@ int mr_serve_ai_open(struct mr_core *core, const struct mr_config *c, struct mr_
 
 void mr_serve_ai_close(struct mr_core *core) {
     mr_jobs_free(core->jobs, JOBS_GRACE_MS);
+    if (core->residency) /* what still generates has nobody to read it */
+        (void)mr_service_stop(core->residency, MR_SERVICE_LLM, NULL);
     mr_serve_ops_stop(core);
     mr_text_free(core->text);
     mr_residency_free(core->residency);

@@ -332,7 +332,7 @@ def test_extractive_summaries_are_the_texts_own_sentences(user):
 
 
 def test_abstractive_summaries_come_from_the_model_that_is_named(user):
-    body = user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 6, "model": LLM}).json()
+    body = user.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 6, "model": LLM}, timeout=300).json()
     assert body["method"] == "abstractive" and body["model"] == LLM
     assert 0 < body["summary_length"] == len(body["summary"].split()) <= 6
 
@@ -398,6 +398,29 @@ def test_a_stop_ends_a_generation_under_way(own):
     assert not t.is_alive()
     error(replies[0], 503, "SERVICE_UNAVAILABLE")
     own.post(V2 + "/ops/services/llm/start", {"wait_for_health": True})
+
+
+def test_a_stop_of_the_server_waits_for_no_generation(spec):
+    """Neither a request's nor a job's: both would go on for minutes."""
+    with Server(flags=["--rate-limits", "off", "--drain-timeout-ms", "1000"]) as s:
+        api = Api(s.host, s.port, s.key, None)
+        api.post(V2 + "/jobs", {"type": "batch_processing", "service": "llm", "parameters": {
+            "max_tokens": 4000, "inputs": ["Count from one to ten thousand."]}})
+
+        answers = []
+
+        def ask():
+            try:
+                answers.append(api.post(V2 + "/ai/nlp/summarize", {"text": FLOOD, "max_length": 3500, "min_length": 3400,
+                                                                   "model": LLM}, timeout=300).status)
+            except OSError:
+                answers.append(None)
+        t = threading.Thread(target=ask)
+        t.start()
+        wait_for(lambda: api.get(V2 + "/ops/services/llm").json()["in_use"] >= 2, "both to begin")
+        assert s.stop(wait=240) == 0, s.log_text()[-2000:]
+        t.join()
+        assert answers[0] in (None, 503), "it was cut off"
 
 
 # --- health, metrics, operations -----------------------------------------------------------------

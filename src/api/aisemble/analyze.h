@@ -9,6 +9,8 @@
 #include "core/core.h"
 #include "core/principal.h"
 
+struct mr_llm_delta;
+
 /* --- vision ------------------------------------------------------------------------------- */
 enum { MR_SEE_OBJECTS = 1, MR_SEE_TEXT = 2, MR_SEE_SCENE = 4, MR_SEE_ALL = 7 };
 struct mr_vision_ask {
@@ -53,6 +55,8 @@ struct mr_summary_ask {
     const char *family; /* of the charge, when a language model writes it */
     struct mr_str text, model;
     uint32_t min_words, max_words;
+    int (*on_delta)(void *arg, const struct mr_llm_delta *d); /* as core/text's: non-zero ends it */
+    void *arg;
 };
 /* original_length, summary, summary_length, compression_ratio, model, method, warnings. */
 int mr_nlp_summary(struct mr_core *core, const struct mr_summary_ask *q, struct mr_arena *arena,

@@ -107,11 +107,18 @@ static int bits(yyjson_val *v, const char *field, unsigned (*bit)(struct mr_str)
 
 /* --- llm ---------------------------------------------------------------------------------- */
 
+static int wanted(void *arg, const struct mr_llm_delta *d) {
+    (void)d;
+    return mr_job_cancelled(arg);
+}
+
 static int llm_request(struct item *it, int op, struct mr_text_request *q, struct mr_err *e) {
     yyjson_val *messages = yyjson_is_arr(it->input) ? it->input : value(it, "messages");
     yyjson_val *t = value(it, "temperature");
     q->who = it->job->who;
     q->family = "jobs";
+    q->on_delta = wanted;
+    q->arg = (void *)(uintptr_t)it->job;
     q->model = text(it, "model");
     q->raw = yyjson_get_bool(value(it, "raw"));
     int rc = op == 1 || (!yyjson_is_str(it->input) && !text(it, "prompt").p && messages)
@@ -189,7 +196,9 @@ static int run_nlp(struct item *it, struct mr_err *e) {
                                    .text = t,
                                    .model = text(it, "model"),
                                    .min_words = (uint32_t)whole(it, "min_length", 0, 100000, 0),
-                                   .max_words = (uint32_t)whole(it, "max_length", 1, 100000, 100)};
+                                   .max_words = (uint32_t)whole(it, "max_length", 1, 100000, 100),
+                                   .on_delta = wanted,
+                                   .arg = (void *)(uintptr_t)it->job};
         return mr_nlp_summary(it->core, &q, it->arena, &it->out, e);
     }
     if (op == 2)

@@ -31,13 +31,20 @@ static int analyze_now(struct mr_call *c, struct mr_err *e) {
     return finish(c, &b, mr_nlp_analyze(c->core, &q, c->req->arena, &b, e), e);
 }
 
+static int still_there(void *arg, const struct mr_llm_delta *d) {
+    (void)d;
+    return mr_req_gone(arg);
+}
+
 static int summarize_now(struct mr_call *c, struct mr_err *e) {
     struct mr_summary_ask q = {.who = c->who,
                                .family = "aisemble",
                                .text = mr_call_str(c, "text"),
                                .model = mr_call_str(c, "model"),
                                .min_words = (uint32_t)mr_call_i64(c, "min_length", 0),
-                               .max_words = (uint32_t)mr_call_i64(c, "max_length", 100)};
+                               .max_words = (uint32_t)mr_call_i64(c, "max_length", 100),
+                               .on_delta = still_there,
+                               .arg = c->req};
     struct mr_buf b;
     mr_aisemble_begin(c, &b);
     return finish(c, &b, mr_nlp_summary(c->core, &q, c->req->arena, &b, e), e);

@@ -104,7 +104,11 @@ static int fit(const struct mr_summary_ask *q, struct outcome *o, struct mr_aren
 
 static int abstractive(struct mr_core *core, const struct mr_summary_ask *q, struct mr_arena *arena,
                        struct outcome *o, struct mr_err *e) {
-    struct mr_text_request t = {.who = q->who, .family = q->family, .model = q->model};
+    struct mr_text_request t = {.who = q->who,
+                                .family = q->family,
+                                .model = q->model,
+                                .on_delta = q->on_delta,
+                                .arg = q->arg};
     struct mr_text_result r = {0};
     struct mr_buf b;
     char *ask = mr_arena_fmt(arena, "Summarize the following text in %u to %u words:\n\n%.*s",

@@ -211,12 +211,19 @@ void mr_text_cancel(struct mr_text *t, uint64_t ticket) {
 /* --- for threads that wait ---------------------------------------------------------------- */
 
 struct waiter {
+    int (*on_delta)(void *arg, const struct mr_llm_delta *d); /* the caller's */
+    void *arg;
     pthread_mutex_t mu;
     pthread_cond_t cond;
     bool over;
     struct mr_arena *arena;
     struct mr_text_result *r;
 };
+
+static int pass_on(void *arg, const struct mr_llm_delta *d) {
+    struct waiter *w = arg;
+    return w->on_delta(w->arg, d);
+}
 
 static void wake(void *arg, const struct mr_text_result *r) {
     struct waiter *w = arg;
@@ -234,10 +241,11 @@ static void wake(void *arg, const struct mr_text_result *r) {
 
 int mr_text_generate_wait(struct mr_text *t, const struct mr_text_request *q,
                           struct mr_arena *arena, struct mr_text_result *ret, struct mr_err *e) {
-    struct waiter w = {.arena = arena, .r = ret};
+    struct waiter w = {.on_delta = q->on_delta, .arg = q->arg, .arena = arena, .r = ret};
     struct mr_text_request mine = *q;
     pthread_mutex_init(&w.mu, NULL);
     pthread_cond_init(&w.cond, NULL);
+    mine.on_delta = q->on_delta ? pass_on : NULL;
     mine.done = wake;
     mine.arg = &w;
     int rc = mr_text_generate(t, &mine, NULL, e);
