@@ -24,6 +24,7 @@ static struct ran {
     int64_t index;
 } ran[4096];
 static atomic_int n_ran;
+static pthread_mutex_t ran_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static inline void must(int rc, const struct mr_err *e) {
     if (rc) {
@@ -58,9 +59,12 @@ static inline int test_run(void *arg, const struct mr_job_item *item, struct mr_
     (void)arg;
     int now = atomic_fetch_add(&at_once_now, 1) + 1, most = atomic_load(&at_once_most), rc = 0;
     atomic_fetch_add(&calls, 1);
-    int at = atomic_fetch_add(&n_ran, 1);
+    pthread_mutex_lock(&ran_lock);
+    int at = atomic_load(&n_ran);
     if (at < 4096)
         ran[at] = (struct ran){item->who.account, item->job, item->index};
+    atomic_store(&n_ran, at + 1); /* behind the entry: whoever sees the number may read it */
+    pthread_mutex_unlock(&ran_lock);
     while (now > most && !atomic_compare_exchange_weak(&at_once_most, &most, now))
         ;
     struct mr_str in = item->input;

@@ -1,4 +1,5 @@
 /* Files that nothing refers to go, and no others: with deployments, and with kills on the way. */
+#include "core/jobs/jobs.h"
 #include "dep_fixture.h"
 #include "store/blobs/impl.h"
 
@@ -69,6 +70,65 @@ MR_TEST(a_deleted_deployments_files_go_after_the_grace) {
     CHECK_INT(st.blobs_deleted, 4);
     CHECK(st.blob_bytes_deleted > sum.bytes);
     CHECK_INT(served(deployed("a", TREE).id, NULL), 1); /* stored anew */
+    end();
+}
+
+static int job_rights(void *arg, struct mr_id account, struct mr_id user, struct mr_id key,
+                      struct mr_principal *ret, struct mr_err *e) {
+    (void)arg, (void)account, (void)user, (void)key, (void)e;
+    *ret = me;
+    return 0;
+}
+
+static int job_run(void *arg, const struct mr_job_item *item, struct mr_arena *a,
+                   struct mr_str *ret, struct mr_err *e) {
+    (void)arg, (void)a, (void)e;
+    *ret = item->input;
+    return 0;
+}
+
+static int forget_jobs(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    struct mr_stmt *s;
+    (void)arg;
+    int rc = mr_db_prepare(tx, "DELETE FROM jobs", &s, e);
+    return rc ? rc : mr_db_exec(s, e);
+}
+
+MR_TEST(what_jobs_and_their_files_name_stays) {
+    begin();
+    struct mr_err e = {0};
+    struct mr_jobs *jobs = NULL;
+    struct mr_job_runner r = {.service = "test", .run = job_run, .at_once = 1};
+    struct mr_jobs_config c = {.db = db,
+                               .blobs = blobs,
+                               .runner = &r,
+                               .n_runner = 1,
+                               .sole = true,
+                               .principal = job_rights};
+    must(mr_jobs_open(&c, &jobs, &e), &e);
+    struct mr_job_upload *u = NULL;
+    struct mr_job_file f;
+    must(mr_job_upload_begin(jobs, me.account, MR_LIT("a.jsonl"), mr_strn(NULL, 0), &u, &e), &e);
+    must(mr_job_upload_write(u, "1\n2\n", 4, &e), &e);
+    must(mr_job_upload_end(u, &arena, &f, &e), &e);
+    mr_job_upload_free(u);
+    char id[64], text[200];
+    mr_id_print(MR_JOB_FILE_PREFIX, f.id, id, sizeof id);
+    snprintf(text, sizeof text, "{\"input_file\":\"%s\"}", id);
+    struct mr_job_request q = {.who = me, .service = MR_LIT("test"), .parameters = mr_str(text)};
+    struct mr_job k;
+    must(mr_job_create(jobs, &q, &arena, &k, NULL, &e), &e);
+    for (int i = 0; i < 5000 && k.status != MR_JOB_COMPLETED; i++) {
+        usleep(1000);
+        must(mr_job_get(jobs, me.account, k.id, &arena, &k, &e), &e);
+    }
+    CHECK_INT(k.status, MR_JOB_COMPLETED);
+    CHECK_INT(collect(AT_ONCE).blobs, 0); /* the file and the items captured from it */
+    must(mr_job_file_delete(jobs, me.account, f.id, &e), &e);
+    CHECK_INT(collect(AT_ONCE).blobs, 0); /* the job names it too */
+    must(mr_db_write(db, forget_jobs, NULL, &e), &e);
+    CHECK_INT(collect(AT_ONCE).blobs, 2);
+    mr_jobs_free(jobs, 0);
     end();
 }
 
@@ -228,6 +288,7 @@ MR_TEST(a_kill_at_any_moment_loses_no_file) {
 }
 
 MR_TEST_MAIN(CASE(a_deleted_deployments_files_go_after_the_grace),
+             CASE(what_jobs_and_their_files_name_stays),
              CASE(old_files_stay_while_the_deletion_is_young),
              CASE(every_version_that_may_serve_keeps_its_files),
              CASE(an_upload_on_its_way_keeps_its_file),
