@@ -72,6 +72,7 @@ void mr_ledger_free(struct mr_ledger *l) {
     for (size_t i = 0; i < l->cap_subject; i++) {
         for (struct mr_subject *s = l->subject[i], *next; s; s = next) {
             next = s->next;
+            mr_free(s->late);
             mr_free(s);
         }
     }

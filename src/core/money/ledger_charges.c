@@ -102,10 +102,7 @@ static void count(struct mr_subject *s, const struct mr_open_hold *h, bool alert
                   int64_t at_us) {
     s->held -= h->reserved;
     s->settling -= h->cost;
-    mr_subject_roll(s, at_us);
-    if (at_us >= s->from_us && !mr_money_add(s->spent, cost, &s->spent))
-        s->spent = INT64_MAX;
-    s->added += cost;
+    mr_subject_spend(s, h->entry, cost, at_us);
     s->alerted |= alerted && cost > 0 && at_us >= s->from_us; /* no cost: it was rolled back */
 }
 
@@ -220,17 +217,15 @@ static int find_owner(struct mr_ledger *l, struct mr_tx *tx, int64_t charge, str
 }
 
 /* A charge of an earlier process: its subjects, where in memory, know it as stale. */
-static void count_stale(struct mr_ledger *l, const struct owner *o, int64_t cost, int64_t at_us) {
+static void count_stale(struct mr_ledger *l, const struct owner *o, int64_t entry, int64_t cost,
+                        int64_t at_us) {
     pthread_mutex_lock(&l->mu);
     for (int i = 0; i < 2; i++) {
         struct mr_subject *s = mr_subject_find(l, i ? o->key : o->account);
         if (!s || !s->loaded)
             continue;
         s->stale = s->stale > o->reserved ? s->stale - o->reserved : 0;
-        mr_subject_roll(s, at_us);
-        if (at_us >= s->from_us)
-            s->spent += cost;
-        s->added += cost;
+        mr_subject_spend(s, entry, cost, at_us);
     }
     pthread_mutex_unlock(&l->mu);
 }
@@ -276,7 +271,7 @@ int mr_charge_settle_at(struct mr_ledger *l, struct mr_tx *tx, int64_t charge,
     if (id != entry) /* entries are made on the writer thread only */
         return mr_fail(e, MR_EINTERNAL, "ledger: two transactions at a time");
     if (!o.held) {
-        count_stale(l, &o, st->cost_nano, now);
+        count_stale(l, &o, id, st->cost_nano, now);
         return 0;
     }
     pthread_mutex_lock(&l->mu);
@@ -287,6 +282,7 @@ int mr_charge_settle_at(struct mr_ledger *l, struct mr_tx *tx, int64_t charge,
         if (h->key)
             h->key->settling += more;
         h->cost = st->cost_nano;
+        h->entry = id;
         h->settled_us = now;
     }
     pthread_mutex_unlock(&l->mu);
@@ -300,6 +296,6 @@ int mr_charge_release_in(struct mr_ledger *l, struct mr_tx *tx, int64_t charge, 
     if (rc == 0)
         rc = close_charge(tx, charge, MR_CHARGE_RELEASED, now, 0, e);
     if (rc == 0 && !o.held)
-        count_stale(l, &o, 0, now);
+        count_stale(l, &o, 0, 0, now);
     return rc;
 }

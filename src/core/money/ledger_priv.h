@@ -10,19 +10,26 @@
 #define MR_QUARTER_US INT64_C(900000000)
 #define MR_HOLD_SLOTS 4096
 
+/* A cost counted while its subject was not loaded: what is loaded then may have it in it. */
+struct mr_late_cost {
+    int64_t entry, cost, at_us;
+};
+
 /* Whose money: an account or a key. Never freed before the ledger, so holds point to it. */
 struct mr_subject {
     struct mr_subject *next;
     struct mr_id id, account;
     bool is_key;
     bool loaded;
-    bool alerted;           /* this month's 80 % alert is committed */
-    int64_t limit;          /* -1 = none */
-    int64_t spent;          /* settled in [from_us, to_us) */
-    int64_t held;           /* by this process's holds */
-    int64_t stale;          /* open charges of an earlier process */
-    int64_t settling;       /* settled inside transactions whose hold has not ended */
-    int64_t added;          /* every cost counted: shows a load what came while it read */
+    bool alerted;     /* this month's 80 % alert is committed */
+    int64_t limit;    /* -1 = none */
+    int64_t spent;    /* settled in [from_us, to_us) */
+    int64_t held;     /* by this process's holds */
+    int64_t stale;    /* open charges of an earlier process */
+    int64_t settling; /* settled inside transactions whose hold has not ended */
+    int64_t seen;     /* entries up to this one were there when `spent` was read */
+    struct mr_late_cost *late;
+    size_t n_late, cap_late;
     int64_t from_us, to_us; /* the month */
     const struct mr_zone *zone;
     char label[140]; /* "the account 'acme'" */
@@ -32,7 +39,7 @@ struct mr_open_hold {
     struct mr_open_hold *next;
     int64_t charge, reserved, end_user;
     struct mr_subject *account, *key; /* key may be NULL */
-    int64_t settled_us, cost;         /* by the last mr_charge_settle_in */
+    int64_t settled_us, cost, entry;  /* by the last mr_charge_settle_in */
     bool alerted[2];                  /* account, key: its transaction wrote the alert */
 };
 
@@ -71,6 +78,9 @@ int mr_subject_lock(struct mr_ledger *l, struct mr_id account, struct mr_id key,
 struct mr_subject *mr_subject_find(struct mr_ledger *l, struct mr_id id);
 /* With mu held: moves on to the month that holds `at_us` when that is a later one. */
 void mr_subject_roll(struct mr_subject *s, int64_t at_us);
+/* With mu held: a cost whose entry (0: none) is committed; counted unless `spent` has it already.
+ */
+void mr_subject_spend(struct mr_subject *s, int64_t entry, int64_t cost, int64_t at_us);
 /* With mu held: MR_ELIMIT when `more` does not fit. */
 int mr_subject_check(const struct mr_subject *s, int64_t more, struct mr_err *e);
 /* Inside the settling transaction: writes the alert when this settlement passes 80 %. */

@@ -1,6 +1,7 @@
 /* Budgets in memory: each account and key that spends has its month's figures here, read once. */
 #include "base/alloc.h"
 #include "core/money/ledger_priv.h"
+#include "core/money/money.h"
 
 static const struct mr_id none;
 
@@ -127,7 +128,8 @@ static int add_sum(struct mr_tx *tx, const char *sql, const struct load *q, int6
     return 0;
 }
 
-/* Roll-ups, entries not folded yet, open charges of earlier processes: one snapshot. */
+/* Roll-ups, entries not folded yet, open charges of earlier processes, and up to which entry that
+ * is: one snapshot. */
 static int load_sums(struct mr_tx *tx, struct load *q, struct mr_err *e) {
     static const char *const sql[2][3] = {
         {"SELECT COALESCE(SUM(amount), 0) FROM spend_quarters WHERE account = ?1 AND "
@@ -147,12 +149,16 @@ static int load_sums(struct mr_tx *tx, struct load *q, struct mr_err *e) {
     struct mr_subject *o = &q->out;
     const char *const *my = sql[q->key.is_key];
     struct mr_stmt *s;
-    int rc = mr_db_prepare(tx, "SELECT closed_below FROM ledger_state WHERE id = 1", &s, e);
+    int rc = mr_db_prepare(tx,
+                           "SELECT closed_below, (SELECT COALESCE(MAX(id), 0) FROM ledger) FROM "
+                           "ledger_state WHERE id = 1",
+                           &s, e);
     if (rc == 0)
         rc = mr_db_step(s, e);
     if (rc < 0)
         return rc;
     int64_t low = mr_db_i64(s, 0);
+    o->seen = mr_db_i64(s, 1);
     mr_db_done(s);
     rc = add_sum(tx, my[0], q, o->from_us / MR_QUARTER_US, o->to_us / MR_QUARTER_US, &o->spent, e);
     if (rc == 0)
@@ -194,19 +200,44 @@ static int load_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return rc ? rc : load_alert(tx, q, e);
 }
 
-/* With mu held, and given up while the database is read. What is counted meanwhile may be in the
- * figures already: it counts twice rather than not at all. That happens only when a subject with
- * requests under way is read again (its zone changed, the clock went back a month). */
+/* While it is not loaded the cost waits for the load, which knows whether it has seen the entry. */
+static bool wait_for_load(struct mr_subject *s, int64_t entry, int64_t cost, int64_t at_us) {
+    if (s->n_late ==
+        s->cap_late) { /* at most the requests that were under way when it was forgotten */
+        size_t cap = s->cap_late ? 2 * s->cap_late : 8;
+        struct mr_late_cost *v = mr_reallocarray(s->late, cap, sizeof *v);
+        if (!v)
+            return false;
+        s->late = v;
+        s->cap_late = cap;
+    }
+    s->late[s->n_late++] = (struct mr_late_cost){entry, cost, at_us};
+    return true;
+}
+
+void mr_subject_spend(struct mr_subject *s, int64_t entry, int64_t cost, int64_t at_us) {
+    if (cost == 0)
+        return;
+    if (!s->loaded && wait_for_load(s, entry, cost, at_us))
+        return;
+    if (s->loaded && entry && entry <= s->seen)
+        return;
+    mr_subject_roll(s, at_us);
+    if (at_us >= s->from_us && !mr_money_add(s->spent, cost, &s->spent))
+        s->spent = INT64_MAX;
+}
+
+/* With mu held, and given up while the database is read. */
 static int load(struct mr_ledger *l, struct mr_subject *s, int64_t now_us, struct mr_err *e) {
     struct load q = {.l = l, .key = *s, .now_us = now_us};
-    int64_t added = s->added;
     pthread_mutex_unlock(&l->mu);
     int rc = mr_db_read(l->db, load_tx, &q, e);
     pthread_mutex_lock(&l->mu);
     if (rc || s->loaded)
         return rc; /* another thread was faster */
     s->limit = q.out.limit;
-    s->spent = q.out.spent + (s->added - added);
+    s->spent = q.out.spent;
+    s->seen = q.out.seen;
     s->stale = q.out.stale;
     s->from_us = q.out.from_us;
     s->to_us = q.out.to_us;
@@ -214,6 +245,9 @@ static int load(struct mr_ledger *l, struct mr_subject *s, int64_t now_us, struc
     s->alerted = q.out.alerted;
     memcpy(s->label, q.out.label, sizeof s->label);
     s->loaded = true;
+    for (size_t i = 0; i < s->n_late; i++)
+        mr_subject_spend(s, s->late[i].entry, s->late[i].cost, s->late[i].at_us);
+    s->n_late = 0;
     return 0;
 }
 

@@ -79,10 +79,19 @@ static void one(uint64_t *rng) {
     mr_hold_end(f.led, &h, j.cost < 0 ? 0 : j.cost);
 }
 
+static void forget(void) {
+    pthread_mutex_lock(&f.led->mu);
+    mr_subjects_forget(f.led);
+    pthread_mutex_unlock(&f.led->mu);
+}
+
 static void *worker(void *arg) {
     uint64_t rng = *(uint64_t *)arg;
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < STEPS; i++) {
         one(&rng);
+        if (next_random(&rng) % 8 == 0)
+            forget(); /* read again while the others' requests run: no cost counts twice */
+    }
     return NULL;
 }
 
@@ -125,13 +134,44 @@ MR_TEST(no_hold_leaks) {
     for (size_t i = 0; i < f.led->cap_subject; i++) /* nothing half settled is left either */
         for (const struct mr_subject *s = f.led->subject[i]; s; s = s->next)
             CHECK_INT(s->settling, 0);
-    pthread_mutex_lock(&f.led->mu);
-    mr_subjects_forget(f.led);
-    pthread_mutex_unlock(&f.led->mu);
+    forget();
     budget_of((struct mr_id){{0}}, &after); /* read from the database */
     CHECK_INT(after.spent_nano, before[0].spent_nano);
     budget_of(f.who.key, &after);
     CHECK_INT(after.spent_nano, before[1].spent_nano);
+    fixture_end(&f);
+}
+
+/* The budget is read between a cost's commit and the end of its hold, or the hold ends before. */
+MR_TEST(a_cost_counts_once_however_it_meets_a_load) {
+    struct mr_err e = {0};
+    struct mr_budget b;
+    fixture_begin(&f, NULL);
+    for (int order = 0; order < 2; order++) {
+        struct mr_reserve r = reserve(&f.who, 50);
+        struct mr_hold h[2];
+        CHECK_INT(mr_hold_take(f.led, &r, &h[0], &e), 0);
+        CHECK_INT(mr_hold_take(f.led, &r, &h[1], &e), 0);
+        for (int i = 0; i < 2; i++) {
+            struct job j = {&h[i], &r, 40, false};
+            CHECK_INT(mr_db_write(f.db, open_tx, &j, &e), 0);
+        }
+        struct job first = {&h[0], &r, 40, false}, second = {&h[1], &r, 2, false};
+        CHECK_INT(mr_db_write(f.db, close_tx, &first, &e), 0);
+        forget();
+        if (order) /* not loaded now: the load decides */
+            mr_hold_end(f.led, &h[0], 40);
+        budget_of((struct mr_id){{0}}, &b);
+        CHECK_INT(b.spent_nano, order * 42 + 40);
+        mr_hold_end(f.led, &h[0], 40);
+        CHECK_INT(mr_db_write(f.db, close_tx, &second, &e), 0); /* after the load: it is new */
+        mr_hold_end(f.led, &h[1], 2);
+        budget_of((struct mr_id){{0}}, &b);
+        CHECK_INT(b.spent_nano, order * 42 + 42);
+        budget_of(f.who.key, &b);
+        CHECK_INT(b.spent_nano, order * 42 + 42);
+        CHECK_INT(b.reserved_nano, 0);
+    }
     fixture_end(&f);
 }
 
@@ -289,4 +329,5 @@ MR_TEST(alerts_once) {
     mr_db_close(f.db);
 }
 
-MR_TEST_MAIN(CASE(no_hold_leaks), CASE(months), CASE(alerts_once))
+MR_TEST_MAIN(CASE(no_hold_leaks), CASE(a_cost_counts_once_however_it_meets_a_load), CASE(months),
+             CASE(alerts_once))
