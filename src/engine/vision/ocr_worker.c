@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "engine/intake_wire.h"
 #include "engine/vision/ocr_wire.h"
 #include "engine/vision/tess_abi.h"
 #include "engine/vision/vision.h"
@@ -59,6 +60,9 @@ static int lock_down(void) {
                              .fds = fds,
                              .n_fds = 1,
                              .memory_max = MEMORY_MAX,
+                             /* sanitized builds keep stderr, which may be a file, and tesseract
+                              * says there what it guesses */
+                             .file_max = MR_INTAKE_STDERR ? (uint64_t)1 << 30 : 0,
                              .namespaces = true};
     return mr_sandbox_enter(&box, NULL);
 }

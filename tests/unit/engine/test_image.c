@@ -98,11 +98,16 @@ MR_TEST(ycck_is_read) {
     __typeof__(&tjCompress2) compress = NULL;
     *(void **)&init = dlsym(lib, "tjInitCompress");
     *(void **)&compress = dlsym(lib, "tjCompress2");
+    __typeof__(&tjDestroy) destroy = NULL;
+    __typeof__(&tjFree) release = NULL;
+    *(void **)&destroy = dlsym(lib, "tjDestroy");
+    *(void **)&release = dlsym(lib, "tjFree");
+    tjhandle h = init();
     for (size_t k = 0; k < n; k++) { /* inverted, as Adobe's; no black */
         memcpy(cmyk + 4 * k, base.rgb + 3 * k, 3);
         cmyk[4 * k + 3] = 255;
     }
-    CHECK_INT(compress(init(), cmyk, (int)base.width, 0, (int)base.height, TJPF_CMYK, &jpeg, &len,
+    CHECK_INT(compress(h, cmyk, (int)base.width, 0, (int)base.height, TJPF_CMYK, &jpeg, &len,
                        TJSAMP_444, 98, 0),
               0);
     struct mr_image im = {0};
@@ -111,6 +116,8 @@ MR_TEST(ycck_is_read) {
     compare("YCCK", &im, &base, 3);
     mr_image_release(&im);
     mr_image_release(&base);
+    destroy(h);
+    release(jpeg);
     free(cmyk);
 }
 
