@@ -202,7 +202,9 @@ def test_detect_a_cat_and_a_person(user):
 def test_read_a_document_and_a_sign(user):
     with open(os.path.join(CACHE, "photos", "made", "invoice.txt"), encoding="utf-8") as f:
         want = f.read().split()
-    body = send(user, "/ai/vision/analyze", photo("made/invoice.png"), {"analysis_type": "text_extraction"}).json()
+    r = send(user, "/ai/vision/analyze", photo("made/invoice.png"), {"analysis_type": "text_extraction"})
+    assert r.status == 200, r
+    body = r.json()
     lines = body["analysis_results"]["text"]
     assert " ".join(x["text"] for x in lines).split() == want
     w, h = body["image_info"]["width"], body["image_info"]["height"]
