@@ -240,7 +240,8 @@ static struct chat *chat_new(struct mr_gateway *g, const struct mr_chat_request 
     mr_buf_str(&c->extra, q->body.extra_json);
     if (q->body.model.p)
         c->model = mr_strndup(q->body.model.p, q->body.model.n);
-    if (!c->t || !mr_buf_ok(&c->messages) || !mr_buf_ok(&c->extra) || (q->body.model.p && !c->model)) {
+    if (!c->t || !mr_buf_ok(&c->messages) || !mr_buf_ok(&c->extra) ||
+        (q->body.model.p && !c->model)) {
         mr_chat_free(c);
         return NULL;
     }

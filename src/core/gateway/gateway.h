@@ -54,7 +54,8 @@ struct mr_chat_request {
      * then read on, without calls, to its usage (bounded by the deadline), because that is what
      * the provider bills. */
     int (*on_delta)(void *arg, struct mr_str text);
-    /* In its place, for who also wants what is not text: events with text, tool calls or logprobs. */
+    /* In its place, for who also wants what is not text: events with text, tool calls or logprobs.
+     */
     int (*on_event)(void *arg, const struct mr_chat_event *ev);
     void (*done)(void *arg, const struct mr_chat_result *r);
     void *arg;
@@ -62,9 +63,9 @@ struct mr_chat_request {
 struct mr_chat_result {
     int rc; /* 0; MR_EUNAVAIL (queue, breaker), MR_ETIMEOUT, MR_EPREDICT (upstream failed),
              * MR_EINVAL (the provider refused the request), MR_ELIMIT (its rate limit or quota) */
-    struct mr_err err;                        /* the provider's own reason, its name in front */
-    const struct mr_provider *provider;       /* who answered, or failed last */
-    struct mr_str text, model, finish_reason; /* valid during the call */
+    struct mr_err err;                            /* the provider's own reason, its name in front */
+    const struct mr_provider *provider;           /* who answered, or failed last */
+    struct mr_str text, model, finish_reason;     /* valid during the call */
     struct mr_str tool_calls_json, logprobs_json; /* of whole replies; "" = none */
     struct mr_chat_usage usage; /* present false: nothing was billed for sure, see `billed` */
     bool billed;                /* tokens were or may have been used: settle, do not release */

@@ -61,7 +61,8 @@ struct mr_text_request {
 int mr_text_generate(struct mr_text *t, const struct mr_text_request *q, uint64_t *ret_ticket,
                      struct mr_err *e);
 void mr_text_cancel(struct mr_text *t, uint64_t ticket);
-/* The same for a thread that waits (jobs): strings of *ret are in the arena; `done` is not called. */
+/* The same for a thread that waits (jobs): strings of *ret are in the arena; `done` is not called.
+ */
 int mr_text_generate_wait(struct mr_text *t, const struct mr_text_request *q,
                           struct mr_arena *arena, struct mr_text_result *ret, struct mr_err *e);
 

@@ -149,8 +149,7 @@ struct mr_str mr_provider_list(struct mr_arena *arena, yyjson_val *v) {
     if (!yyjson_is_arr(v) || !yyjson_arr_size(v))
         return MR_LIT("");
     char *json = yyjson_val_write(v, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &n);
-    struct mr_str s =
-        json ? mr_provider_keep(arena, mr_strn(json, n)) : (struct mr_str){0};
+    struct mr_str s = json ? mr_provider_keep(arena, mr_strn(json, n)) : (struct mr_str){0};
     free(json);
     return s;
 }

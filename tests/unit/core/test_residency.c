@@ -179,7 +179,7 @@ MR_TEST(a_stopped_service_refuses_and_holds_nothing) {
     struct mr_use other;
     CHECK_INT(begin(r, "a", &other), MR_EUNAVAIL);
     CHECK_INT(mr_model_load(r, model("a"), false, &err), MR_EUNAVAIL);
-    CHECK_INT(begin(r, "ocr", &other), 0);                   /* another service goes on */
+    CHECK_INT(begin(r, "ocr", &other), 0); /* another service goes on */
     mr_use_end(&other, true);
     CHECK_INT(atomic_load(&closed), 0);
     mr_use_end(&u, true);
