@@ -52,9 +52,10 @@ static int take_block(struct cursor *c, size_t n, size_t size, void *ret) {
     return 0;
 }
 
-static bool all_finite(const float *v, size_t n) {
+/* Within bounds in which no sum or product of theirs overflows; false for NaN too. */
+static bool all_sane(const float *v, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(v[i]))
+        if (!(fabsf(v[i]) <= 1e6f))
             return false;
     return true;
 }
@@ -175,8 +176,8 @@ static int read_pq(struct cursor *c, uint32_t cols, struct mr_ft_pq *q) {
         (uint64_t)(q->nsubq - 1) * q->dsub + q->lastdsub != q->dim)
         return damaged(c, "a quantiser's sizes do not fit");
     int r = take_block(c, (size_t)q->dim * MR_FT_KSUB, sizeof(float), &q->centroid);
-    if (!r && !all_finite(q->centroid, (size_t)q->dim * MR_FT_KSUB))
-        r = damaged(c, "a number is not finite");
+    if (!r && !all_sane(q->centroid, (size_t)q->dim * MR_FT_KSUB))
+        r = damaged(c, "a number is out of range");
     return r;
 }
 
@@ -192,7 +193,7 @@ static int read_matrix(struct cursor *c, bool quantised, struct mr_ft_matrix *m)
     if (!quantised) {
         size_t n = (size_t)rows * m->cols;
         int r = take_block(c, n, sizeof(float), &m->dense);
-        return r ? r : all_finite(m->dense, n) ? 0 : damaged(c, "a number is not finite");
+        return r ? r : all_sane(m->dense, n) ? 0 : damaged(c, "a number is out of range");
     }
     m->has_norm = has_norm;
     if (!take_i32(c, 0, INT32_MAX, &codes))
