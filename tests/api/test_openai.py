@@ -6,7 +6,8 @@ import time
 import uuid
 
 import pytest
-from client import multipart
+from client import Api, multipart
+from server import Server
 
 REMOTE = "gpt-4o-mini"
 LOCAL = "smollm2-135m-instruct"
@@ -370,3 +371,27 @@ def test_bad_batches(user):
         r = user.post("/v1/batches", {**good, **change})
         assert r.status == 400 and r.json()["error"]["param"] == param, r
     assert user.get("/v1/batches/batch_x").status == 404
+
+
+def test_a_spent_budget_is_no_reason_to_retry(user, anonymous):
+    key = user.post("/api/v1/auth/api-keys", {"name": "small", "monthly_budget_usd": 0.0000001,
+                                              "scopes": ["read", "predict"]}).json()["key"]
+    r = chat(anonymous.as_(key))
+    assert r.status == 429 and r.json()["error"]["code"] == "insufficient_quota", r
+    assert r.headers["x-should-retry"] == "false" and "retry-after-ms" not in r.headers
+
+
+def test_a_rate_limit_says_when_to_retry(standin, spec):
+    with Server(env=standin.env()) as s:
+        owner = Api(s.host, s.port, s.key, spec)
+        name = "r" + uuid.uuid4().hex[:10]
+        account = owner.as_(None).post("/api/v1/auth/register", {
+            "email": f"{name}@example.com", "username": name, "password": "secure-password"}).json()
+        mine = owner.as_(account["access_token"])
+        key = mine.post("/api/v1/auth/api-keys", {"name": "slow", "rate_limit_per_minute": 2}).json()["key"]
+        slow = owner.as_(key)
+        assert [chat(slow).status for _ in range(2)] == [200, 200]
+        r = chat(slow)
+        assert r.status == 429 and r.json()["error"]["type"] == "rate_limit_error", r
+        assert r.headers["x-should-retry"] == "true" and 0 < int(r.headers["retry-after-ms"]) <= 61000
+        assert r.headers["x-ratelimit-remaining-requests"] == "0" and int(r.headers["retry-after"]) <= 61

@@ -7,7 +7,7 @@
 #include "core/usage/infer_stats.h"
 
 #define LOOP_BODY_MAX ((size_t)16 << 10) /* larger requests are not read on a loop thread */
-#define ARENA_MAX     ((size_t)768 << 20)
+#define ARENA_MAX     ((size_t)384 << 20)
 
 struct run {
     struct mr_call *c;
