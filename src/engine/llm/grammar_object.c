@@ -85,10 +85,11 @@ static int collect(struct mr_grammar *g, yyjson_val *s, struct object *o, int de
         return mr_grammar_unsupported(g, props ? "properties" : "required",
                                       "is not what JSON Schema has there", e);
     o->listed |= props != NULL;
-    yyjson_obj_foreach (props, i, n, key, v) {
-        if ((r = add(g, o, (struct mr_str){yyjson_get_str(key), yyjson_get_len(key)}, v, e)))
-            return r;
-    }
+    if (props) /* the macro adds to it */
+        yyjson_obj_foreach (props, i, n, key, v) {
+            if ((r = add(g, o, (struct mr_str){yyjson_get_str(key), yyjson_get_len(key)}, v, e)))
+                return r;
+        }
     yyjson_arr_foreach (req, i, n, v) {
         struct mr_str name = {yyjson_get_str(v), yyjson_get_len(v)};
         if (!name.p)
