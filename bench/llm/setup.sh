@@ -11,7 +11,7 @@ if [ ! -x "$dir/bin/llama-server" ]; then
     llama_cmake "$dir/src" "$dir/build" -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON \
         -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF
     cmake --build "$dir/build" --target llama-server llama-perplexity >/dev/null
-    rm -rf "$dir/bin"
+    rm -rf "${dir:?}/bin"
     mv "$dir/build/bin" "$dir/bin"
     rm -rf "$dir/src" "$dir/build"
 fi
