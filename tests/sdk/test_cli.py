@@ -436,7 +436,8 @@ def complete(cli, *words):
 def test_completion_bash(cli, tmp_path):
     assert set(VERBS) <= complete(cli, "millrace", "")
     assert complete(cli, "millrace", "de") == {"deploy"}
-    assert complete(cli, "millrace", "models", "") == {"list", "show", "rm", "rollback"}
+    assert complete(cli, "millrace", "models", "") == {
+        "list", "show", "rm", "rollback", "catalog", "pull", "load", "unload"}
     assert complete(cli, "millrace", "keys", "re") == {"revoke"}
     assert complete(cli, "millrace", "deploy", "--wait") == {"--wait", "--wait-timeout"}
     assert {"--url", "--key", "--json", "--help"} <= complete(cli, "millrace", "metrics", "--")

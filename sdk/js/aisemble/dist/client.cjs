@@ -89,7 +89,7 @@ class NLP extends Service {
   }
   /** { texts, model } */
   embeddings({ texts, ...options }) {
-    return this.post('/ai/nlp/embeddings', { texts: [texts].flat(), ...members(options) }, { signal: options.signal });
+    return this.post('/ai/nlp/embeddings', { input: texts, ...members(options) }, { signal: options.signal });
   }
 }
 
