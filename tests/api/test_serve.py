@@ -68,7 +68,8 @@ def test_log_lines_are_json_without_secrets(server, owner, anonymous):
     text = server.log_text()
     for secret in ("p4ssw0rd-secret", server.key, "private-query"):
         assert secret not in text
-    lines = [json.loads(line) for line in text.strip().split("\n")]
+    # Sanitizer builds keep the workers' standard error for their reports; tesseract writes there too.
+    lines = [json.loads(line) for line in text.strip().split("\n") if not line.startswith("Estimating resolution")]
     request = [x for x in lines if x["event"] == "request"][-1]
     assert {"ts", "id", "method", "path", "status", "ms", "in", "out", "peer"} <= set(request)
 
