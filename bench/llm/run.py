@@ -23,6 +23,8 @@ CACHE = os.environ.get("MILLRACE_CACHE") or os.path.join(os.path.expanduser("~")
 BIN = os.path.join(CACHE, "bench-llama", "bin")
 SHIPPED = os.path.join(CACHE, "bench-llama", "as-shipped.gguf")
 OURS = os.path.join(CACHE, "models", "smollm2-135m-instruct", "model.gguf")
+# Built in one folder and moved: its libraries are beside it.
+PEER_ENV = dict(os.environ, LD_LIBRARY_PATH=BIN)
 WORDS = ("river stone over green walk seven light under house cold bring paper north quick song "
          "table").split()
 
@@ -36,7 +38,7 @@ class Server:
         self.proc = subprocess.Popen(
             [os.path.join(BIN, "llama-server"), "-m", model, "--port", str(self.port), "-t",
              threads, "-tb", threads, "-np", str(streams), "-c", str(1024 * max(streams, 8))],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=PEER_ENV)
         for _ in range(600):
             try:
                 if self.get("/health") == 200:
@@ -95,7 +97,7 @@ def our_round(words, output, streams):
 def perplexity(model):
     text = "/usr/share/common-licenses/GPL-3"
     out = subprocess.run([os.path.join(BIN, "llama-perplexity"), "-m", model, "-f", text, "-c",
-                          "512"], capture_output=True, text=True, check=True)
+                          "512"], capture_output=True, text=True, check=True, env=PEER_ENV)
     return re.search(r"Final estimate: PPL = (\S+ \+/- \S+)", out.stdout + out.stderr).group(1)
 
 
