@@ -61,7 +61,7 @@ static int add_remote(struct list *l, const struct mr_provider *p, struct mr_str
                               .name = mr_arena_keep(l->arena, model),
                               .description = MR_LIT("answered by a configured provider"),
                               .owned_by = mr_str(p->name),
-                              .available = !p->key_needed || (p->key && *p->key),
+                              .available = mr_text_has_key(p),
                               .alias_of = mr_str(alias ? id : "")};
     set_price(l, &m, model);
     return push(l, &m, e);
@@ -83,7 +83,7 @@ static int add_alias(struct list *l, const struct mr_alias *a, const struct mr_p
             return 0;
     if (mr_catalog_remote(l->t->c.catalog, mr_str(a->name), &provider, &model)) {
         const struct mr_provider *at = named(p, n_p, provider);
-        if (at && (!at->key_needed || (at->key && *at->key)))
+        if (at && mr_text_has_key(at))
             return add_remote(l, at, model, a->name, e);
     }
     if (mr_catalog_find(l->t->c.catalog, mr_str(a->name), MR_KIND_LLM, &c, NULL))

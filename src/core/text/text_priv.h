@@ -47,6 +47,8 @@ struct mr_text_run {
 /* text.c */
 void mr_text_run_free(struct mr_text_run *u);
 /* text_start.c */
+/* It can be asked: its key is there, or it takes none. */
+bool mr_text_has_key(const struct mr_provider *p);
 int mr_text_resolve(struct mr_text_run *u, struct mr_err *e);
 /* Holds the budget, takes the model, opens the charge; what fails before is returned. */
 int mr_text_begin(struct mr_text_run *u, struct mr_err *e);

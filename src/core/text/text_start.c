@@ -9,7 +9,7 @@
 
 /* --- where it runs ------------------------------------------------------------------------ */
 
-static bool has_key(const struct mr_provider *p) {
+bool mr_text_has_key(const struct mr_provider *p) {
     return !p->key_needed || (p->key && *p->key);
 }
 
@@ -40,7 +40,7 @@ static bool by_price(struct mr_text_run *u) {
     size_t n;
     const struct mr_provider *p = mr_gateway_providers(t->c.gateway, &n);
     for (size_t i = 0; i < n; i++) {
-        if (!has_key(&p[i]) || (!p[i].key_needed && !mr_str_is(u->q.model, p[i].model)))
+        if (!mr_text_has_key(&p[i]) || (!p[i].key_needed && !mr_str_is(u->q.model, p[i].model)))
             continue;
         if (mr_price_find(t->c.prices, mr_str(p[i].name), u->q.model, mr_now_us(), &u->arena,
                           &price, NULL))
@@ -62,7 +62,7 @@ int mr_text_resolve(struct mr_text_run *u, struct mr_err *e) {
     u->provider = NULL;
     if (u->q.model.n && mr_catalog_remote(t->c.catalog, u->q.model, &provider, &model)) {
         const struct mr_provider *p = provider_named(t, provider);
-        if (p && has_key(p)) {
+        if (p && mr_text_has_key(p)) {
             u->provider = p;
             u->model = model;
             return 0;
@@ -98,18 +98,14 @@ int mr_text_locate(struct mr_text *t, struct mr_str model, struct mr_arena *aren
 
 /* --- what it may cost --------------------------------------------------------------------- */
 
-static int limit_tokens(struct mr_text_run *u) {
-    int64_t cap = u->local ? u->local->context_length : u->t->c.max_output_tokens;
-    if (u->provider && u->price.max_output && u->price.max_output < cap)
-        cap = u->price.max_output;
+static void limit_tokens(struct mr_text_run *u) {
     u->max_tokens = u->q.params.max_tokens;
     if (u->local)
-        return 0; /* the worker knows its context */
+        return; /* the worker knows its context */
     if (u->max_tokens <= 0)
-        u->max_tokens = cap;
-    else if (u->price.max_output && u->max_tokens > u->price.max_output)
+        u->max_tokens = u->t->c.max_output_tokens;
+    if (u->price.max_output && u->max_tokens > u->price.max_output)
         u->max_tokens = u->price.max_output;
-    return 0;
 }
 
 /* The most that it can cost: a token has at least one byte. */
@@ -145,7 +141,11 @@ static int admit(struct mr_text_run *u, struct mr_err *e) {
                            mr_now_us(), &u->arena, &u->price, e);
     if (rc == MR_ENOTFOUND && e)
         snprintf(e->field, sizeof e->field, "model");
-    if (rc || (rc = limit_tokens(u)) || (rc = most(u, &need, e)))
+    if (rc)
+        return rc;
+    limit_tokens(u);
+    rc = most(u, &need, e);
+    if (rc)
         return rc;
     struct mr_reserve r = reserve_of(u);
     r.reserved_nano = need;
