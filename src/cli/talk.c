@@ -13,6 +13,7 @@
 
 #define COMMON_OPTS                                                                                \
     {"--model", "NAME", "a model of the catalogue or provider/model; default: the local one"},     \
+        {"--adapter", "NAME", "a LoRA adapter of the server's catalogue, on its base model"},      \
         {"--max-tokens", "N", "longest answer"},                                                   \
         {"--temperature", "T", "0 is the most likely text, 2 the wildest"},
 
@@ -45,9 +46,10 @@ const struct mr_spec mr_chat_spec = {
     .net = true,
 };
 
-/* Members that both verbs send. */
-static int add_common(const struct mr_args *a, struct mr_buf *b) {
+/* Members that both verbs send; seed < 0: none. */
+static int add_common(const struct mr_args *a, int64_t seed, struct mr_buf *b) {
     const char *model = mr_args_get(a, "--model"), *heat = mr_args_get(a, "--temperature");
+    const char *adapter = mr_args_get(a, "--adapter");
     int64_t tokens;
     double t;
     if (!mr_args_int(a, "--max-tokens", 1, 1 << 24, 0, &tokens))
@@ -62,6 +64,16 @@ static int add_common(const struct mr_args *a, struct mr_buf *b) {
         mr_buf_fmt(b, ",\"max_tokens\":%lld", (long long)tokens);
     if (heat)
         mr_buf_fmt(b, ",\"temperature\":%s", heat);
+    if (adapter || seed >= 0)
+        mr_buf_cstr(b, ",\"parameters\":{");
+    if (adapter) {
+        mr_buf_cstr(b, "\"adapter\":");
+        mr_buf_json(b, mr_str(adapter));
+    }
+    if (seed >= 0)
+        mr_buf_fmt(b, "%s\"seed\":%lld", adapter ? "," : "", (long long)seed);
+    if (adapter || seed >= 0)
+        mr_buf_char(b, '}');
     return 0;
 }
 
@@ -133,13 +145,11 @@ static int generate(struct mr_client *c, const struct mr_args *a) {
         return 2;
     mr_buf_cstr(&body, "{\"prompt\":");
     mr_buf_json(&body, mr_buf_view(&prompt));
-    int status = add_common(a, &body);
+    int status = add_common(a, seed, &body);
     if (status)
         return status;
     if (mr_args_get(a, "--raw"))
         mr_buf_cstr(&body, ",\"raw\":true");
-    if (seed >= 0)
-        mr_buf_fmt(&body, ",\"parameters\":{\"seed\":%lld}", (long long)seed);
     if (!a->json)
         mr_buf_cstr(&body, ",\"stream\":true");
     mr_buf_char(&body, '}');
@@ -251,7 +261,7 @@ static int ask(struct talk *t, struct mr_str text) {
     mr_buf_cstr(&body, "{\"messages\":[");
     mr_buf_str(&body, mr_buf_view(&t->messages));
     mr_buf_char(&body, ']');
-    int status = add_common(t->a, &body);
+    int status = add_common(t->a, -1, &body);
     mr_buf_cstr(&body, ",\"stream\":true}");
     if (!status && !mr_buf_ok(&body))
         status = mr_args_wrong(t->a, "the conversation is too large: /reset begins a new one");

@@ -271,6 +271,7 @@ static int check(struct mr_core *core, struct mr_str parameters, enum mr_service
     }
     /* A name with a slash may be a provider's; what it is shows when an item runs. */
     if (!rc && model.n && !memchr(model.p, '/', model.n) &&
+        !mr_catalog_adapter(core->catalog, model) &&
         mr_catalog_find(core->catalog, model, MR_KIND_N, &m, e))
         rc = mr_fail_field(e, MR_EFIELD, "parameters.model", "parameters.model: %.400s",
                            e ? e->msg : "");

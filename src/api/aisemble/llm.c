@@ -218,6 +218,8 @@ static void one_model(struct mr_call *c, struct mr_buf *b, const struct mr_text_
         if (st.state != MR_MODEL_LOADED && st.state != MR_MODEL_LOADING)
             status =
                 mr_model_state_name(st.state); /* else it is available, whatever it waits for */
+        if (m->adapter && !m->available)
+            status = mr_model_state_name(MR_MODEL_ABSENT);
     }
     mr_buf_char(b, '{');
     mr_json_str(b, "id", m->id);
@@ -229,6 +231,10 @@ static void one_model(struct mr_call *c, struct mr_buf *b, const struct mr_text_
     capabilities(b, m->local);
     mr_json_cstr(b, "status", status);
     mr_json_str(b, "provider", m->owned_by.p ? m->owned_by : MR_LIT("local"));
+    if (m->adapter) {
+        mr_json_cstr(b, "parent", m->local->id);
+        mr_json_cstr(b, "license", m->adapter->license);
+    }
     if (m->alias_of.n)
         mr_json_str(b, "alias_of", m->alias_of);
     mr_buf_char(b, '}');

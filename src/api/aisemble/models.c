@@ -32,6 +32,20 @@ static void aliases(struct mr_call *c, struct mr_buf *b, const struct mr_catalog
     mr_buf_char(b, ']');
 }
 
+static void adapters(struct mr_call *c, struct mr_buf *b, const struct mr_catalog_model *m) {
+    size_t n;
+    const struct mr_catalog_adapter *v = mr_catalog_adapters(c->core->catalog, &n);
+    mr_json_key(b, "adapters");
+    mr_buf_char(b, '[');
+    for (size_t i = 0; i < n; i++)
+        if (v[i].base == m) {
+            if (b->p[b->n - 1] != '[')
+                mr_buf_char(b, ',');
+            mr_buf_json(b, mr_str(v[i].id));
+        }
+    mr_buf_char(b, ']');
+}
+
 static void one(struct mr_call *c, struct mr_buf *b, const struct mr_catalog_model *m) {
     struct mr_model_stats st;
     mr_model_stats(c->core->residency, m, &st);
@@ -56,6 +70,8 @@ static void one(struct mr_call *c, struct mr_buf *b, const struct mr_catalog_mod
     mr_json_cstr(b, "service", mr_service_name(m->service));
     mr_json_i64(b, "size_bytes", (int64_t)m->size_bytes);
     aliases(c, b, m);
+    if (m->kind == MR_KIND_LLM)
+        adapters(c, b, m);
     if (st.error[0])
         mr_json_cstr(b, "error", st.error);
     mr_buf_char(b, '}');

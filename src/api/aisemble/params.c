@@ -64,8 +64,9 @@ static double *number_of(struct mr_llm_params *p, const char *key) {
                                                : NULL;
 }
 
-static int set_one(struct mr_llm_params *p, const char *key, yyjson_val *v, struct mr_arena *arena,
-                   struct mr_err *e) {
+static int set_one(struct mr_text_request *q, const char *key, yyjson_val *v,
+                   struct mr_arena *arena, struct mr_err *e) {
+    struct mr_llm_params *p = &q->params;
     double *number = number_of(p, key);
     int64_t whole;
     int rc = 0;
@@ -83,7 +84,11 @@ static int set_one(struct mr_llm_params *p, const char *key, yyjson_val *v, stru
         rc = set_whole(key, v, 1, 16777216, &p->max_tokens, e);
     else if (!strcmp(key, "stop"))
         rc = set_stop(p, v, e);
-    else if (!strcmp(key, "json_schema"))
+    else if (!strcmp(key, "adapter")) {
+        if (!yyjson_is_str(v) || !yyjson_get_len(v))
+            return wrong(key, "must be the name of an adapter", e);
+        q->adapter = mr_strn(yyjson_get_str(v), yyjson_get_len(v));
+    } else if (!strcmp(key, "json_schema"))
         rc = yyjson_is_obj(v) ? set_grammar(p, v, arena, e) : wrong(key, "must be an object", e);
     else if (!strcmp(key, "json_mode")) {
         if (!yyjson_is_bool(v))
@@ -91,10 +96,11 @@ static int set_one(struct mr_llm_params *p, const char *key, yyjson_val *v, stru
         if (yyjson_get_bool(v) && !p->grammar.p)
             rc = set_grammar(p, NULL, arena, e);
     } else
-        rc = wrong(key,
-                   "is not a parameter; there are top_p, top_k, min_p, frequency_penalty, "
-                   "presence_penalty, repeat_penalty, seed, stop, json_mode and json_schema",
-                   e);
+        rc = wrong(
+            key,
+            "is not a parameter; there are top_p, top_k, min_p, frequency_penalty, "
+            "presence_penalty, repeat_penalty, seed, stop, json_mode, json_schema and adapter",
+            e);
     return rc;
 }
 
@@ -131,7 +137,7 @@ int mr_aisemble_params(yyjson_val *parameters, double temperature, int64_t max_t
         q->params.max_tokens = max_tokens;
     yyjson_obj_foreach (parameters, i, n, key, val) {
         if (!rc && !yyjson_is_null(val))
-            rc = set_one(&q->params, yyjson_get_str(key), val, arena, e);
+            rc = set_one(q, yyjson_get_str(key), val, arena, e);
     }
     struct mr_llm_params checked = q->params;
     if (isnan(checked.temperature))

@@ -9,8 +9,8 @@
 #include <yyjson.h>
 
 /* `parameters` (may be NULL): top_p, top_k, min_p, frequency_penalty, presence_penalty,
- * repeat_penalty, seed, stop, json_mode, json_schema; an unknown or wrong one is MR_EFIELD naming
- * "parameters.…". temperature NaN and max_tokens 0: not given. Fills q->params and
+ * repeat_penalty, seed, stop, json_mode, json_schema, adapter; an unknown or wrong one is MR_EFIELD
+ * naming "parameters.…". temperature NaN and max_tokens 0: not given. Fills q->params and
  * provider_members; strings live in the arena or in the document. */
 int mr_aisemble_params(yyjson_val *parameters, double temperature, int64_t max_tokens,
                        struct mr_arena *arena, struct mr_text_request *q, struct mr_err *e);

@@ -5,18 +5,22 @@
 #include "core/catalog/catalog.h"
 
 static void put_model(struct mr_call *c, struct mr_buf *b, const char *comma, struct mr_str id,
-                      struct mr_str owner) {
+                      struct mr_str owner, struct mr_str parent) {
     mr_buf_cstr(b, comma);
     mr_buf_char(b, '{');
     mr_json_str(b, "id", id);
     mr_json_cstr(b, "object", "model");
     mr_json_i64(b, "created", c->core->started_us / 1000000);
     mr_json_str(b, "owned_by", owner);
+    if (parent.n)
+        mr_json_str(b, "parent", parent); /* of an adapter */
     mr_buf_char(b, '}');
 }
 
 /* Calls `each` for all of them until it says stop. */
-static int walk(struct mr_call *c, bool (*each)(void *arg, struct mr_str id, struct mr_str owner),
+static int walk(struct mr_call *c,
+                bool (*each)(void *arg, struct mr_str id, struct mr_str owner,
+                             struct mr_str parent),
                 void *arg, struct mr_err *e) {
     struct mr_text_model *m;
     size_t n, n_all;
@@ -24,12 +28,13 @@ static int walk(struct mr_call *c, bool (*each)(void *arg, struct mr_str id, str
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++)
-        if (m[i].available && !each(arg, m[i].id, m[i].owned_by))
+        if (m[i].available &&
+            !each(arg, m[i].id, m[i].owned_by, mr_str(m[i].adapter ? m[i].local->id : "")))
             return 0;
     const struct mr_catalog_model *all = mr_catalog_models(c->core->catalog, &n_all);
     for (size_t i = 0; i < n_all; i++)
         if (all[i].kind == MR_KIND_EMBEDDER && mr_catalog_installed(&all[i]) &&
-            !each(arg, mr_str(all[i].id), MR_LIT("local")))
+            !each(arg, mr_str(all[i].id), MR_LIT("local"), MR_LIT("")))
             return 0;
     return 0;
 }
@@ -40,9 +45,9 @@ struct listing {
     bool any;
 };
 
-static bool add(void *arg, struct mr_str id, struct mr_str owner) {
+static bool add(void *arg, struct mr_str id, struct mr_str owner, struct mr_str parent) {
     struct listing *l = arg;
-    put_model(l->c, l->b, l->any ? "," : "", id, owner);
+    put_model(l->c, l->b, l->any ? "," : "", id, owner, parent);
     l->any = true;
     return true;
 }
@@ -62,14 +67,15 @@ int mr_openai_models(struct mr_call *c, struct mr_err *e) {
 }
 
 struct search {
-    struct mr_str want, owner;
+    struct mr_str want, owner, parent;
     bool found;
 };
 
-static bool match(void *arg, struct mr_str id, struct mr_str owner) {
+static bool match(void *arg, struct mr_str id, struct mr_str owner, struct mr_str parent) {
     struct search *s = arg;
     s->found = mr_str_eq(id, s->want);
     s->owner = owner;
+    s->parent = parent;
     return !s->found;
 }
 
@@ -88,7 +94,7 @@ static int one(struct mr_call *c, struct mr_str id, struct mr_err *e) {
     if (rc)
         return rc;
     mr_call_buf(c, &b);
-    put_model(c, &b, "", id, s.owner);
+    put_model(c, &b, "", id, s.owner, s.parent);
     return mr_openai_json(c, 200, &b, e);
 }
 

@@ -91,6 +91,26 @@ static int check_aliases(struct mr_catalog *c, struct mr_err *e) {
     return 0;
 }
 
+/* Files may name models of later files. */
+static int resolve_adapters(struct mr_catalog *c, struct mr_err *e) {
+    for (size_t i = 0; i < c->n_adapter; i++) {
+        struct mr_catalog_adapter *a = &c->adapter[i];
+        for (size_t k = 0; k < c->n_model; k++) {
+            if (!strcmp(c->model[k].id, a->id))
+                return mr_fail_field(e, MR_EFIELD, "id", "the adapter '%s' has a model's id",
+                                     a->id);
+            if (!strcmp(c->model[k].id, c->adapter_base[i]))
+                a->base = &c->model[k];
+        }
+        if (!a->base || a->base->kind != MR_KIND_LLM)
+            return mr_fail_field(e, MR_EFIELD, "base",
+                                 "the adapter '%s' is for '%.100s', which is no language model of "
+                                 "the catalogue",
+                                 a->id, c->adapter_base[i]);
+    }
+    return 0;
+}
+
 int mr_catalog_open(const struct mr_catalog_config *cfg, struct mr_catalog **ret,
                     struct mr_err *e) {
     struct mr_catalog *c = mr_calloc(1, sizeof *c);
@@ -102,16 +122,22 @@ int mr_catalog_open(const struct mr_catalog_config *cfg, struct mr_catalog **ret
     c->model = mr_calloc(c->cap_model, sizeof *c->model);
     c->alias = mr_calloc(c->cap_alias, sizeof *c->alias);
     c->shown = mr_calloc(c->cap_alias, sizeof *c->shown);
+    c->cap_adapter = MR_CATALOG_ADAPTERS_MAX;
+    c->adapter = mr_calloc(c->cap_adapter, sizeof *c->adapter);
+    c->adapter_base = mr_calloc(c->cap_adapter, sizeof *c->adapter_base);
     c->models_dir =
         cfg->models_dir && *cfg->models_dir ? mr_strdup(cfg->models_dir) : default_dir();
     c->data_dir = cfg->data_dir ? mr_strdup(cfg->data_dir) : NULL;
     int rc = 0;
-    if (!c->model || !c->alias || !c->shown || !c->models_dir || (cfg->data_dir && !c->data_dir))
+    if (!c->model || !c->alias || !c->shown || !c->adapter || !c->adapter_base || !c->models_dir ||
+        (cfg->data_dir && !c->data_dir))
         rc = mr_fail(e, MR_ENOMEM, "out of memory");
     for (const struct mr_catalog_file *f = mr_catalog_files; !rc && f->name; f++)
         rc = mr_catalog_load(c, f->name, mr_str(f->text), false, e);
     if (!rc && c->data_dir)
         rc = load_own(c, e);
+    if (!rc)
+        rc = resolve_adapters(c, e);
     if (!rc)
         rc = check_aliases(c, e);
     if (rc) {
@@ -130,6 +156,8 @@ void mr_catalog_free(struct mr_catalog *c) {
     mr_free(c->model);
     mr_free(c->alias);
     mr_free(c->shown);
+    mr_free(c->adapter);
+    mr_free(c->adapter_base);
     mr_free(c->models_dir);
     mr_free(c->data_dir);
     mr_arena_release(&c->arena);
@@ -144,6 +172,23 @@ const struct mr_catalog_model *mr_catalog_models(const struct mr_catalog *c, siz
 const struct mr_alias *mr_catalog_aliases(const struct mr_catalog *c, size_t *ret_n) {
     *ret_n = c->n_alias;
     return c->shown;
+}
+
+const struct mr_catalog_adapter *mr_catalog_adapters(const struct mr_catalog *c, size_t *ret_n) {
+    *ret_n = c->n_adapter;
+    return c->adapter;
+}
+
+const struct mr_catalog_adapter *mr_catalog_adapter(const struct mr_catalog *c, struct mr_str id) {
+    for (size_t i = 0; i < c->n_adapter; i++)
+        if (mr_str_is(id, c->adapter[i].id))
+            return &c->adapter[i];
+    return NULL;
+}
+
+bool mr_catalog_adapter_installed(const struct mr_catalog_adapter *a) {
+    struct stat st;
+    return !stat(a->path, &st) && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
 static uint64_t file_size(const char *dir, const char *file) {

@@ -1,7 +1,8 @@
 /* The catalogue: every model that this server knows by name, with its licence and files, and which
  * of them are installed. Read once at start from the embedded models/catalog.toml, then from
- * <data dir>/models/<file>.toml (the operator's own GGUF and ONNX files), which may add models and
- * aliases, not replace any. Immutable after mr_catalog_open: pointers live as long as it.
+ * <data dir>/models/<file>.toml (the operator's own GGUF and ONNX files), which may add models,
+ * adapters and aliases, not replace any. Immutable after mr_catalog_open: pointers live as long as
+ * it.
  *
  * Installed files are in <models dir>/<id>/<file>; the models dir is the setting `models_dir`, else
  * the set-up cache (MILLRACE_CACHE, else ~/.cache/millrace) /models. */
@@ -50,6 +51,14 @@ struct mr_catalog_model {
     const char *file;                     /* the main one, in dir; "" = none needed */
     bool own;                             /* the operator's, not shipped */
 };
+/* A LoRA adapter of the operator's: its own name among the language models, run as `base` with the
+ * adapter's file on top, a request at a time. The engine looks into the file when it is used. */
+struct mr_catalog_adapter {
+    const char *id, *name, *description, *license, *license_source;
+    const struct mr_catalog_model *base; /* a language model */
+    const char *path;                    /* GGUF */
+    double scale;
+};
 struct mr_catalog;
 struct mr_catalog_config {
     const char *models_dir; /* NULL or "" = the set-up cache */
@@ -66,6 +75,10 @@ const struct mr_catalog_model *mr_catalog_models(const struct mr_catalog *c, siz
  * in the catalogue; known: …". Not whether it is installed: mr_catalog_installed. */
 int mr_catalog_find(const struct mr_catalog *c, struct mr_str name, enum mr_model_kind kind,
                     const struct mr_catalog_model **ret, struct mr_err *e);
+const struct mr_catalog_adapter *mr_catalog_adapters(const struct mr_catalog *c, size_t *ret_n);
+/* NULL: no adapter has this id. */
+const struct mr_catalog_adapter *mr_catalog_adapter(const struct mr_catalog *c, struct mr_str id);
+bool mr_catalog_adapter_installed(const struct mr_catalog_adapter *a);
 /* An alias may also name a provider's model: "openai/gpt-4o-mini". Where it does and the provider
  * has a key it comes before local models. True: *ret_provider and *ret_model are set. */
 bool mr_catalog_remote(const struct mr_catalog *c, struct mr_str name, struct mr_str *ret_provider,

@@ -1,8 +1,9 @@
 /* One catalogue file into the catalogue. */
+#include "base/num.h"
 #include "core/catalog/catalog_priv.h"
 #include "wire/toml.h"
 
-enum { TEXT_MAX = 1000, NAME_MAX_BYTES = 128, TOKENS_MAX = 100000000 };
+enum { TEXT_MAX = 1000, NAME_MAX_BYTES = 128, TOKENS_MAX = 100000000, SCALE_MAX = 100 };
 
 struct file {
     struct mr_catalog *c;
@@ -19,6 +20,8 @@ static const char *const model_keys[] = {
     "license", "license_source", "default",     "file", "packages",     "members",
     "outputs", "context_length", "max_tokens",  "path", "capabilities", "converter",
     "service", "converter_uses", NULL};
+static const char *const adapter_keys[] = {
+    "id", "base", "path", "scale", "name", "description", "license", "license_source", NULL};
 static const char *const alias_keys[] = {"name", "target", "kind", NULL};
 
 static int wrong(const struct file *f, uint32_t line, const char *key, const char *what) {
@@ -101,6 +104,16 @@ static enum mr_service service_of(enum mr_model_kind k) {
                                                                                 : MR_SERVICE_NLP;
 }
 
+/* The path of an operator's file: relative ones are below <data dir>/models. */
+static int own_path(const struct file *f, const struct mr_toml_value *path, char **ret) {
+    if (path->kind != MR_TOML_STRING || !path->text.n || path->text.n > TEXT_MAX)
+        return wrong(f, path->line, "path", "must be a string");
+    *ret = path->text.p[0] == '/' ? mr_arena_str(&f->c->arena, path->text)
+                                  : mr_arena_fmt(&f->c->arena, "%s/models/%.*s", f->c->data_dir,
+                                                 (int)path->text.n, path->text.p);
+    return *ret ? 0 : no_memory(f);
+}
+
 /* Where the files are: a folder named after the id, or the path that the operator gives. */
 static int place(const struct file *f, struct mr_catalog_model *m) {
     const struct mr_toml_value *path = mr_toml_find(f->row, "path");
@@ -112,14 +125,11 @@ static int place(const struct file *f, struct mr_catalog_model *m) {
         m->dir = mr_arena_fmt(&f->c->arena, "%s/%s", f->c->models_dir, m->id);
         return m->dir ? 0 : no_memory(f);
     }
-    if (path->kind != MR_TOML_STRING || !path->text.n || path->text.n > TEXT_MAX)
-        return wrong(f, path->line, "path", "must be a string");
-    char *p = path->text.p[0] == '/' ? mr_arena_str(&f->c->arena, path->text)
-                                     : mr_arena_fmt(&f->c->arena, "%s/models/%.*s", f->c->data_dir,
-                                                    (int)path->text.n, path->text.p);
-    char *slash = p ? strrchr(p, '/') : NULL;
-    if (!slash)
-        return no_memory(f);
+    char *p;
+    int rc = own_path(f, path, &p);
+    if (rc)
+        return rc;
+    char *slash = strrchr(p, '/');
     *slash = 0;
     m->dir = p;
     m->file = slash + 1;
@@ -168,6 +178,53 @@ static int add_model(const struct file *f) {
     return rc;
 }
 
+static int scale_of(const struct file *f, double *ret) {
+    const struct mr_toml_value *v = mr_toml_find(f->row, "scale");
+    *ret = 1;
+    if (!v)
+        return 0;
+    if ((v->kind != MR_TOML_INTEGER && v->kind != MR_TOML_DECIMAL) || !mr_f64_parse(v->text, ret) ||
+        !(*ret >= -SCALE_MAX && *ret <= SCALE_MAX))
+        return wrong(f, v->line, "scale", "must be a number from -100 to 100");
+    return 0;
+}
+
+static int add_adapter(const struct file *f) {
+    struct mr_catalog *c = f->c;
+    struct mr_catalog_adapter a = {0};
+    const struct mr_toml_value *path = mr_toml_find(f->row, "path");
+    const char *base;
+    char *where;
+    if (!f->own)
+        return mr_fail(f->e, MR_EFIELD, "%s: line %u: [[adapter]] is for files of your own",
+                       f->name, f->row->line);
+    if (!path)
+        return wrong(f, f->row->line, "path", "is missing: where the adapter's file is");
+    int rc = known_keys(f, adapter_keys);
+    if (rc || (rc = text(f, "id", true, &a.id)) || (rc = text(f, "base", true, &base)) ||
+        (rc = text(f, "name", false, &a.name)) ||
+        (rc = text(f, "description", false, &a.description)) ||
+        (rc = text(f, "license", false, &a.license)) ||
+        (rc = text(f, "license_source", false, &a.license_source)) ||
+        (rc = scale_of(f, &a.scale)) || (rc = own_path(f, path, &where)))
+        return rc;
+    a.path = where;
+    if (!good_name(a.id))
+        return wrong(f, f->row->line, "id", "may hold letters, digits, '.', '_' and '-'");
+    if (mr_catalog_adapter(c, mr_str(a.id)))
+        return wrong(f, f->row->line, "id", "is taken by another adapter");
+    if (!*a.name)
+        a.name = a.id;
+    if (!*a.license)
+        a.license = "unknown";
+    if (c->n_adapter == c->cap_adapter)
+        return mr_fail(f->e, MR_ETOOBIG, "%s: more than %d adapters", f->name,
+                       MR_CATALOG_ADAPTERS_MAX);
+    c->adapter_base[c->n_adapter] = base;
+    c->adapter[c->n_adapter++] = a;
+    return 0;
+}
+
 static int add_alias(const struct file *f) {
     struct mr_catalog *c = f->c;
     struct mr_catalog_alias a = {.kind = MR_KIND_N};
@@ -196,11 +253,14 @@ int mr_catalog_load(struct mr_catalog *c, const char *name, struct mr_str text_,
         struct file f = {.c = c, .name = name, .own = own, .row = &t.table[i], .e = e};
         if (mr_str_is(f.row->name, "model"))
             rc = add_model(&f);
+        else if (mr_str_is(f.row->name, "adapter"))
+            rc = add_adapter(&f);
         else if (mr_str_is(f.row->name, "alias"))
             rc = add_alias(&f);
         else if (i || f.row->n_value)
-            rc = mr_fail(e, MR_EFIELD, "%s: line %u: only [[model]] and [[alias]] belong here",
-                         name, f.row->line);
+            rc = mr_fail(e, MR_EFIELD,
+                         "%s: line %u: only [[model]], [[adapter]] and [[alias]] belong here", name,
+                         f.row->line);
     }
     return rc;
 }

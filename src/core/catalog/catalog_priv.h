@@ -11,8 +11,9 @@ struct mr_catalog_file {
 };
 extern const struct mr_catalog_file mr_catalog_files[];
 
-#define MR_CATALOG_MODELS_MAX  1000
-#define MR_CATALOG_ALIASES_MAX 2000
+#define MR_CATALOG_MODELS_MAX   1000
+#define MR_CATALOG_ALIASES_MAX  2000
+#define MR_CATALOG_ADAPTERS_MAX 1000
 
 struct mr_catalog_alias {
     struct mr_alias alias;
@@ -26,6 +27,9 @@ struct mr_catalog {
     struct mr_catalog_alias *alias;
     size_t n_alias, cap_alias;
     struct mr_alias *shown; /* the aliases alone */
+    struct mr_catalog_adapter *adapter;
+    const char **adapter_base; /* as the files name it, resolved when all are read */
+    size_t n_adapter, cap_adapter;
 };
 
 /* Adds what a file says; own: of the operator, whose files lie in `dir`. */

@@ -97,9 +97,9 @@ static int keep(struct mr_text_run *u, struct mr_str *s, struct mr_err *e) {
 
 static int copy_request(struct mr_text_run *u, struct mr_err *e) {
     struct mr_text_request *q = &u->q;
-    struct mr_str *all[] = {&q->model,         &q->prompt,           &q->messages_json,
-                            &q->tools_json,    &q->provider_members, &q->end_user,
-                            &q->params.grammar};
+    struct mr_str *all[] = {&q->model,          &q->prompt,           &q->messages_json,
+                            &q->tools_json,     &q->provider_members, &q->end_user,
+                            &q->params.grammar, &q->adapter};
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof all / sizeof *all; i++)
         rc = keep(u, all[i], e);

@@ -39,9 +39,10 @@ struct mr_text_result {
 };
 struct mr_text_request {
     struct mr_principal who;
-    const char *family;   /* "aisemble", "openai", "jobs": static; shown in explain */
-    struct mr_str model;  /* id, alias or "provider/model"; p NULL: the default */
-    struct mr_str prompt; /* raw text when `raw`, else one user message */
+    const char *family;    /* "aisemble", "openai", "jobs": static; shown in explain */
+    struct mr_str model;   /* id, alias, adapter or "provider/model"; p NULL: the default */
+    struct mr_str adapter; /* of the catalogue, for the local model; "" = none */
+    struct mr_str prompt;  /* raw text when `raw`, else one user message */
     bool raw;
     struct mr_str messages_json, tools_json;
     /* Members of the request that only providers understand, as JSON members without braces
@@ -56,8 +57,8 @@ struct mr_text_request {
     void *arg;
 };
 /* Copies what it needs and does not block: a cold model or account is waited for on threads of its
- * own. MR_ENOTFOUND (model), MR_EFIELD, MR_EUNAVAIL (no key: names the variable) at once; what is
- * found later (MR_ENOTLOADED, MR_ELIMIT for the budget …) comes through done. */
+ * own. MR_ENOTFOUND (model, adapter), MR_EFIELD, MR_EUNAVAIL (no key: names the variable) at once;
+ * what is found later (MR_ENOTLOADED, MR_ELIMIT for the budget …) comes through done. */
 int mr_text_generate(struct mr_text *t, const struct mr_text_request *q, uint64_t *ret_ticket,
                      struct mr_err *e);
 void mr_text_cancel(struct mr_text *t, uint64_t ticket);
@@ -73,7 +74,8 @@ struct mr_text_model {
     int64_t context_length, max_tokens;
     int64_t input_nano, output_nano; /* a million tokens; -1 = no price known */
     bool available;
-    struct mr_str alias_of; /* "" = not an alias */
+    struct mr_str alias_of;                   /* "" = not an alias */
+    const struct mr_catalog_adapter *adapter; /* of the operator's, on `local`; NULL = none */
 };
 /* Where mr_text_generate would run a model of this name, without running it; its errors. */
 struct mr_text_place {

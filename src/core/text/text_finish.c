@@ -122,11 +122,21 @@ static void name_it(struct mr_text_run *u) {
     u->result.charge = u->hold.charge;
 }
 
+/* What is wrong with an adapter's file is not the request's fault. */
+static int adapter_error(const struct mr_text_run *u, int rc, struct mr_err *e) {
+    char why[sizeof e->msg];
+    if (!u->adapter || rc != MR_EFIELD || strcmp(e->field, "lora") != 0)
+        return rc;
+    memcpy(why, e->msg, sizeof why);
+    return mr_fail_field(e, MR_ENOTLOADED, "adapter", "the adapter %s cannot be used on %s: %.300s",
+                         u->adapter->id, u->local->id, why);
+}
+
 void mr_text_fail(struct mr_text_run *u, int rc, const struct mr_err *e) {
     mr_use_end(&u->use, rc != MR_EPREDICT && rc != MR_EINTERNAL);
     name_it(u);
-    u->result.rc = rc;
     u->result.err = *e;
+    u->result.rc = rc = adapter_error(u, rc, &u->result.err);
     u->result.retry_after_ms = rc == MR_EUNAVAIL ? 1000 : -1;
     commit(u);
 }
@@ -140,8 +150,8 @@ void mr_text_llm_done(void *arg, const struct mr_llm_result *r) {
     pthread_mutex_unlock(&u->t->mu);
     mr_use_end(&u->use, r->rc != MR_EPREDICT && r->rc != MR_EINTERNAL);
     name_it(u);
-    o->rc = r->rc;
     o->err = r->err;
+    o->rc = adapter_error(u, r->rc, &o->err);
     if (stopped && r->rc == MR_ECANCELLED)
         o->rc = mr_fail(&o->err, MR_EUNAVAIL, "the llm service was stopped");
     keep(u, r->text, &o->text);

@@ -52,6 +52,21 @@ static int add_local(struct list *l, const struct mr_catalog_model *c, const cha
     return push(l, &m, e);
 }
 
+static int add_adapter(struct list *l, const struct mr_catalog_adapter *a, struct mr_err *e) {
+    struct mr_text_model m = {.id = mr_str(a->id),
+                              .name = mr_str(a->name),
+                              .description = mr_str(a->description),
+                              .owned_by = MR_LIT("local"),
+                              .local = a->base,
+                              .context_length = a->base->context_length,
+                              .max_tokens = a->base->max_tokens,
+                              .available =
+                                  mr_catalog_installed(a->base) && mr_catalog_adapter_installed(a),
+                              .adapter = a};
+    set_price(l, &m, m.id);
+    return push(l, &m, e);
+}
+
 static int add_remote(struct list *l, const struct mr_provider *p, struct mr_str model,
                       const char *alias, struct mr_err *e) {
     const char *id = mr_arena_fmt(l->arena, "%s/%.*s", p->name, (int)model.n, model.p);
@@ -94,7 +109,8 @@ static int add_alias(struct list *l, const struct mr_alias *a, const struct mr_p
 int mr_text_models(struct mr_text *t, struct mr_arena *arena, struct mr_text_model **ret,
                    size_t *ret_n, struct mr_err *e) {
     struct list l = {.t = t, .arena = arena};
-    size_t n, n_p, n_a;
+    size_t n, n_p, n_a, n_x;
+    const struct mr_catalog_adapter *x = mr_catalog_adapters(t->c.catalog, &n_x);
     const struct mr_catalog_model *c = mr_catalog_models(t->c.catalog, &n);
     const struct mr_provider *p = mr_gateway_providers(t->c.gateway, &n_p);
     const struct mr_alias *a = mr_catalog_aliases(t->c.catalog, &n_a);
@@ -103,6 +119,8 @@ int mr_text_models(struct mr_text *t, struct mr_arena *arena, struct mr_text_mod
     for (size_t i = 0; !rc && i < n; i++)
         if (c[i].kind == MR_KIND_LLM)
             rc = add_local(&l, &c[i], NULL, e);
+    for (size_t i = 0; !rc && i < n_x; i++)
+        rc = add_adapter(&l, &x[i], e);
     for (size_t i = 0; !rc && i < n_p; i++)
         if (p[i].model && *p[i].model)
             rc = add_remote(&l, &p[i], mr_str(p[i].model), NULL, e);

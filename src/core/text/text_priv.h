@@ -26,9 +26,10 @@ struct mr_text_run {
     uint64_t ticket;
     int64_t began_ns, first_ns;
     /* where it runs: */
-    const struct mr_catalog_model *local; /* or */
+    const struct mr_catalog_model *local;     /* or */
+    const struct mr_catalog_adapter *adapter; /* on `local`; NULL: none */
     const struct mr_provider *provider;
-    struct mr_str model;
+    struct mr_str model; /* as answered and charged: the adapter's name where there is one */
     struct mr_use use;
     struct mr_price price;
     int64_t max_tokens;

@@ -52,11 +52,46 @@ static bool by_price(struct mr_text_run *u) {
     return false;
 }
 
+/* The adapter asked for by its own field; the model beside it must be its base. */
+static int take_adapter(struct mr_text_run *u, struct mr_err *e) {
+    const struct mr_catalog *catalog = u->t->c.catalog;
+    const struct mr_catalog_adapter *a = mr_catalog_adapter(catalog, u->q.adapter);
+    const struct mr_catalog_model *named = NULL;
+    int shown = (int)(u->q.adapter.n > 100 ? 100 : u->q.adapter.n);
+    if (!a)
+        return mr_fail_field(e, MR_ENOTFOUND, "adapter", "there is no adapter '%.*s' here", shown,
+                             u->q.adapter.p);
+    bool other = mr_catalog_adapter(catalog, u->q.model) != NULL && !mr_str_is(u->q.model, a->id);
+    int rc = u->q.model.n && !other && !mr_str_is(u->q.model, a->id)
+                 ? mr_catalog_find(catalog, u->q.model, MR_KIND_LLM, &named, e)
+                 : 0;
+    if (rc)
+        return rc;
+    if (other || (named && named != a->base))
+        return mr_fail_field(e, MR_EFIELD, "adapter",
+                             "the adapter %s is for the model %s, not for %.*s", a->id, a->base->id,
+                             (int)(u->q.model.n > 100 ? 100 : u->q.model.n), u->q.model.p);
+    u->adapter = a;
+    return 0;
+}
+
+static int is_adapter(struct mr_text_run *u) {
+    u->local = u->adapter->base;
+    u->model = mr_str(u->adapter->id);
+    return 0;
+}
+
 int mr_text_resolve(struct mr_text_run *u, struct mr_err *e) {
     struct mr_text *t = u->t;
     struct mr_str provider, model;
     struct mr_err why;
     mr_price_book_refresh(t->c.prices);
+    if (u->q.adapter.n) {
+        int wrong = take_adapter(u, e);
+        return wrong ? wrong : is_adapter(u);
+    }
+    if (u->q.model.n && (u->adapter = mr_catalog_adapter(t->c.catalog, u->q.model)))
+        return is_adapter(u);
     if (u->q.model.n && written_out(u))
         return mr_gateway_provider(t->c.gateway, mr_str(u->provider->name), &u->provider, e);
     u->provider = NULL;
@@ -134,11 +169,21 @@ static struct mr_reserve reserve_of(const struct mr_text_run *u) {
                                .price_version = u->price.version};
 }
 
+/* An adapter without a price of its own costs what its base does. */
+static int find_price(struct mr_text_run *u, struct mr_err *e) {
+    struct mr_price_book *b = u->t->c.prices;
+    struct mr_str provider = mr_str(u->local ? "local" : u->provider->name);
+    int rc = mr_price_find(b, provider, u->model, mr_now_us(), &u->arena, &u->price, e);
+    bool own = !rc && !mr_str_is(u->price.model, "*");
+    return u->adapter && !own ? mr_price_find(b, provider, mr_str(u->local->id), mr_now_us(),
+                                              &u->arena, &u->price, e)
+                              : rc;
+}
+
 static int admit(struct mr_text_run *u, struct mr_err *e) {
     struct mr_text *t = u->t;
     int64_t need;
-    int rc = mr_price_find(t->c.prices, mr_str(u->local ? "local" : u->provider->name), u->model,
-                           mr_now_us(), &u->arena, &u->price, e);
+    int rc = find_price(u, e);
     if (rc == MR_ENOTFOUND && e)
         snprintf(e->field, sizeof e->field, "model");
     if (rc)
@@ -195,6 +240,10 @@ static int run_local(struct mr_text_run *u, struct mr_err *e) {
                                .on_delta = u->q.on_delta ? on_llm_delta : NULL,
                                .done = mr_text_llm_done,
                                .arg = u};
+    if (u->adapter) {
+        q.lora_path = mr_str(u->adapter->path);
+        q.lora_scale = u->adapter->scale;
+    }
     if (isnan(q.params.temperature)) {
         struct mr_llm_params standard;
         mr_llm_params_default(&standard);
@@ -242,16 +291,20 @@ static int open_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     return rc ? rc : mr_charge_open_in(u->t->c.ledger, tx, &u->hold, &r, e);
 }
 
-static void opened(void *arg, int rc, const struct mr_err *err) {
+static void go(void *arg) {
     struct mr_text_run *u = arg;
     struct mr_err e;
-    if (rc) {
-        mr_text_refuse(u, rc, err);
-        return;
-    }
-    rc = u->local ? run_local(u, &e) : run_remote(u, &e);
+    int rc = u->local ? run_local(u, &e) : run_remote(u, &e);
     if (rc)
         mr_text_fail(u, rc, &e);
+}
+
+static void opened(void *arg, int rc, const struct mr_err *err) {
+    struct mr_text_run *u = arg;
+    if (rc)
+        mr_text_refuse(u, rc, err);
+    else if (!u->adapter || mr_pool_submit(u->t->starters, go, u)) /* its file is opened */
+        go(u);
 }
 
 int mr_text_begin(struct mr_text_run *u, struct mr_err *e) {
@@ -259,8 +312,12 @@ int mr_text_begin(struct mr_text_run *u, struct mr_err *e) {
     int rc = 0;
     if (u->q.end_user.n > 256)
         return mr_fail_field(e, MR_EFIELD, "user", "user is longer than 256 bytes");
+    if (u->adapter && !mr_catalog_adapter_installed(u->adapter))
+        return mr_fail_field(e, MR_ENOTLOADED, "adapter",
+                             "the adapter %s is not installed: its file is not there",
+                             u->adapter->id);
     if (u->local)
-        rc = mr_use_begin(t->c.residency, u->model, MR_KIND_LLM, &u->use, e);
+        rc = mr_use_begin(t->c.residency, mr_str(u->local->id), MR_KIND_LLM, &u->use, e);
     if (!rc)
         rc = admit(u, e);
     if (!rc && (rc = mr_db_write_bare(t->c.db, open_in, u, opened)))
