@@ -42,7 +42,9 @@ void mr_upstream_call_free(struct upstream_call *c) {
         return;
     if (c->easy)
         curl_easy_cleanup(c->easy);
-    curl_slist_free_all(c->slist);
+    if (c->slist) /* otherwise libcurl may not be there */
+        curl_slist_free_all(c->slist);
+    mr_buf_release(&c->wire);
     mr_buf_release(&c->url);
     mr_buf_release(&c->head);
     mr_buf_release(&c->body);
@@ -93,7 +95,13 @@ bool mr_upstream_leave(struct upstream_call *c) {
 /* ---- starting and cancelling ---- */
 
 static void on_start(void *arg) {
-    mr_upstream_begin(arg);
+    struct upstream_call *c = arg;
+    if (!c->configured && !c->u->config.only_curl && mr_upstream_set_plain(c) < 0)
+        mr_upstream_finish(c, MR_EIO, "no memory for an outgoing request");
+    else if (c->host)
+        mr_upstream_begin_plain(c);
+    else
+        mr_upstream_begin_curl(c);
 }
 
 static void on_cancel(void *arg) {
@@ -105,7 +113,7 @@ static void on_cancel(void *arg) {
     pthread_mutex_lock(&c->u->mu);
     c->cancel_posted = false; /* this one is here; another may still be posted and then counts */
     pthread_mutex_unlock(&c->u->mu);
-    mr_upstream_abort(c, MR_ECANCELLED, "cancelled");
+    mr_upstream_finish(c, MR_ECANCELLED, "cancelled");
 }
 
 static struct upstream_call *call_new(struct mr_upstream *u) {
@@ -118,6 +126,7 @@ static struct upstream_call *call_new(struct mr_upstream *u) {
     c->timer = (struct mr_timer){.fn = mr_upstream_on_timer, .arg = c};
     mr_buf_init(&c->url, 16384);
     mr_buf_init(&c->head, UPSTREAM_HEAD_MAX);
+    mr_buf_init(&c->wire, UPSTREAM_HEAD_MAX * 2);
     mr_buf_init(&c->body, SIZE_MAX / 2);
     mr_buf_init(&c->reply, SIZE_MAX / 2);
     return c;
@@ -138,6 +147,7 @@ static int fill(struct upstream_call *c, const struct mr_upstream_request *q, ui
                 struct mr_err *e) {
     if (c->config != config || !same_config(c, q)) {
         c->configured = false;
+        c->host = NULL;
         c->config = config;
         mr_buf_clear(&c->url);
         mr_buf_str(&c->url, q->url);
@@ -172,6 +182,8 @@ static int fill(struct upstream_call *c, const struct mr_upstream_request *q, ui
     c->connection = -1;
     c->stream = 0;
     c->refused = false;
+    c->out_at = 0;
+    c->connect_by_ns = 0;
     c->too_big = c->stopped = c->resent = c->timed_out = c->in_multi = c->finished = false;
     return 0;
 }
@@ -303,10 +315,11 @@ static void on_stop(void *arg) {
     struct mr_upstream *u = arg;
     for (size_t i = 0; i < u->config.in_flight_max; i++)
         if (u->slots[i]) /* only this thread takes calls out */
-            mr_upstream_abort(u->slots[i], MR_ECANCELLED, "the server is shutting down");
+            mr_upstream_finish(u->slots[i], MR_ECANCELLED, "the server is shutting down");
     while (u->afters)
         after_run(u->afters);
     mr_upstream_close_curl(u);
+    mr_upstream_close_plain(u);
     mr_loop_stop(u->loop);
 }
 
@@ -315,7 +328,8 @@ static int allocate(struct mr_upstream *u, struct mr_err *e) {
     u->slots = mr_calloc(n, sizeof(struct upstream_call *));
     u->generations = mr_calloc(n, sizeof *u->generations);
     u->free_slots = mr_calloc(n, sizeof *u->free_slots);
-    if (!u->slots || !u->generations || !u->free_slots)
+    u->room = mr_malloc(UPSTREAM_ROOM);
+    if (!u->slots || !u->generations || !u->free_slots || !u->room)
         return mr_fail(e, MR_ENOMEM, "no memory for outgoing requests");
     for (size_t i = 0; i < n; i++)
         u->free_slots[u->n_free_slots++] = (uint32_t)(n - 1 - i);
@@ -329,7 +343,9 @@ static void release(struct mr_upstream *u) {
             u->idle[i] = c->next;
             mr_upstream_call_free(c);
         }
+    mr_upstream_free_hosts(u);
     mr_loop_free(u->loop);
+    mr_free(u->room);
     mr_free(u->slots);
     mr_free(u->generations);
     mr_free(u->free_slots);

@@ -1,8 +1,10 @@
 /* Asynchronous HTTP requests to addresses that the operator configured (model providers, Stripe),
- * on libcurl's multi interface in one event-loop thread of its own: connections are kept and
- * reused, HTTP/2 where the server offers it, no redirects, no proxies, no other protocols. Users'
- * addresses never come here (http/outbound.h guards those). Certificates are verified against the
- * system's, or SSL_CERT_FILE / SSL_CERT_DIR when set. libcurl is loaded by the first request. */
+ * in one event-loop thread of its own: connections are kept and reused, no redirects, no proxies,
+ * no other protocols. Users' addresses never come here (http/outbound.h guards those).
+ * http:// with an IP address or `localhost` goes over a small HTTP/1.1 client of our own; https://
+ * and names over libcurl's multi interface: HTTP/2 where the server offers it, certificates
+ * verified against the system's, or SSL_CERT_FILE / SSL_CERT_DIR when set; libcurl is loaded by
+ * the first such request. Neither sends a request twice. */
 #ifndef MR_HTTP_UPSTREAM_H
 #define MR_HTTP_UPSTREAM_H
 
@@ -16,6 +18,7 @@ struct mr_upstream;
 struct mr_upstream_config {
     unsigned conns_per_host; /* a bound against mistakes; callers bound what they ask. 0 = 4,096 */
     unsigned in_flight_max;  /* 0 = 10,000; beyond: MR_EUNAVAIL */
+    bool only_curl;          /* also for what our own client could carry (tests, comparisons) */
 };
 int mr_upstream_new(const struct mr_upstream_config *c, struct mr_upstream **ret, struct mr_err *e);
 /* Requests under way end with MR_ECANCELLED. */

@@ -33,35 +33,16 @@ static int code_of(const struct upstream_call *c, CURLcode code) {
     return code == CURLE_OPERATION_TIMEDOUT ? MR_ETIMEOUT : MR_EIO;
 }
 
-static void finish(struct upstream_call *c, int rc, const char *why) {
-    struct mr_upstream *u = c->u;
-    struct mr_upstream_reply r = {.rc = rc, .retry_after_ms = c->retry_after_ms};
+bool mr_upstream_leave_curl(struct upstream_call *c) {
     long sent = 0, status = 0;
     if (c->in_multi) {
         (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
         (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-        (void)curl_multi_remove_handle(u->multi, c->easy);
+        (void)curl_multi_remove_handle(c->u->multi, c->easy);
         c->status = (int)status;
     }
     c->in_multi = false;
-    c->finished = true;
-    mr_loop_timer_cancel(u->loop, &c->timer);
-    r.status = c->status;
-    r.sent = c->tries > 0 && (sent > 0 || c->resent);
-    r.body = mr_buf_view(&c->reply);
-    memcpy(r.request_id, c->request_id, sizeof r.request_id);
-    if (rc < 0)
-        snprintf(r.err, sizeof r.err, "%s", why && why[0] ? why : "the request failed");
-    r.total_ns = mr_mono_ns() - c->begin_ns;
-    r.first_byte_ns = c->first_ns ? c->first_ns - c->begin_ns : 0;
-    bool cancel_posted = mr_upstream_leave(c);
-    c->done(c->arg, &r);
-    if (!cancel_posted)
-        mr_upstream_recycle(c);
-}
-
-void mr_upstream_abort(struct upstream_call *c, int rc, const char *why) {
-    finish(c, rc, why);
+    return c->tries > 0 && (sent > 0 || c->resent);
 }
 
 static void reap(struct mr_upstream *u) {
@@ -78,30 +59,8 @@ static void reap(struct mr_upstream *u) {
             why = "the reply is larger than allowed";
         else if (c->resent)
             why = "the connection was closed without an answer";
-        finish(c, code_of(c, code), why);
+        mr_upstream_finish(c, code_of(c, code), why);
     }
-}
-
-/* ---- time ---- */
-
-/* Armed for the sooner of the deadline and the longest silence; data only moves last_ns. */
-static void arm(struct upstream_call *c) {
-    int64_t at = c->deadline_ns;
-    if (c->idle_ns && c->last_ns && c->last_ns + c->idle_ns < at)
-        at = c->last_ns + c->idle_ns;
-    if (mr_loop_timer_set(c->u->loop, &c->timer, at) < 0)
-        c->timed_out = true; /* no memory for a timer: begin() gives up */
-}
-
-void mr_upstream_on_timer(void *arg) {
-    struct upstream_call *c = arg;
-    int64_t now = mr_loop_now_ns(c->u->loop);
-    if (now >= c->deadline_ns)
-        finish(c, MR_ETIMEOUT, "no answer in time");
-    else if (c->idle_ns && c->last_ns && now - c->last_ns >= c->idle_ns)
-        finish(c, MR_ETIMEOUT, "the answer stopped midway");
-    else
-        arm(c);
 }
 
 static void on_curl_timer(void *arg) {
@@ -214,56 +173,9 @@ static int close_socket(void *arg, curl_socket_t fd) {
 
 /* ---- what comes back ---- */
 
-static struct mr_str value_of(struct mr_str line, const char *name) {
-    size_t n = strlen(name);
-    if (line.n <= n || line.p[n] != ':' || strncasecmp(line.p, name, n) != 0)
-        return (struct mr_str){0};
-    struct mr_str v = mr_strn(line.p + n + 1, line.n - n - 1);
-    while (v.n && (v.p[v.n - 1] == '\r' || v.p[v.n - 1] == '\n'))
-        v.n--;
-    return mr_str_trim(v);
-}
-
-/* Seconds or a date; OpenAI's retry-after-ms is more exact and wins whatever the order. */
-static void retry_after(struct upstream_call *c, struct mr_str line) {
-    struct mr_str v = value_of(line, "retry-after-ms");
-    int64_t n;
-    char text[64];
-    if (v.p) {
-        struct mr_str whole = mr_str_cut(&v, '.');
-        if (mr_str_i64(whole, 0, 86400000, &n))
-            c->retry_after_ms = n;
-        return;
-    }
-    v = value_of(line, "retry-after");
-    if (!v.p || c->retry_after_ms >= 0 || v.n >= sizeof text)
-        return;
-    if (mr_str_i64(v, 0, 86400, &n)) {
-        c->retry_after_ms = n * 1000;
-        return;
-    }
-    memcpy(text, v.p, v.n);
-    text[v.n] = 0;
-    time_t at = curl_getdate(text, NULL);
-    if (at != -1) {
-        int64_t ms = (int64_t)at * 1000 - mr_now_us() / 1000;
-        c->retry_after_ms = ms < 0 ? 0 : ms > 86400000 ? 86400000 : ms;
-    }
-}
-
-static void request_id(struct upstream_call *c, struct mr_str v) {
-    if (v.n == 0 || v.n >= sizeof c->request_id)
-        return;
-    for (size_t i = 0; i < v.n; i++)
-        if (v.p[i] <= ' ' || v.p[i] > '~')
-            return;
-    memcpy(c->request_id, v.p, v.n);
-    c->request_id[v.n] = 0;
-}
-
 static size_t on_header(char *p, size_t size, size_t n, void *arg) {
     struct upstream_call *c = arg;
-    struct mr_str line = mr_strn(p, size * n);
+    struct mr_str line = mr_strn(p, size * n), value = line;
     if (!c->first_ns)
         c->first_ns = mr_mono_ns();
     c->head_bytes += line.n;
@@ -271,61 +183,26 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
         c->too_big = true;
         return 0;
     }
-    switch (line.n ? line.p[0] | 0x20 : 0) {
-    case 'h': /* a status line: what an earlier one (100, 103) brought does not count */
-        if (mr_str_starts(line, MR_LIT("HTTP/"))) {
-            c->retry_after_ms = -1;
-            c->request_id[0] = 0;
-        }
-        break;
-    case 'r':
-        retry_after(c, line);
-        break;
-    case 'x':
-        request_id(c, value_of(line, "x-request-id"));
-        break;
-    case 'm':
-        request_id(c, value_of(line, "mistral-correlation-id"));
-        break;
-    default:
-        break;
+    if (mr_str_starts(line, MR_LIT("HTTP/"))) { /* a status line */
+        mr_upstream_no_headers(c);
+        return line.n;
     }
+    struct mr_str name = mr_str_cut(&value, ':');
+    while (value.n && (value.p[value.n - 1] == '\r' || value.p[value.n - 1] == '\n'))
+        value.n--;
+    if (value.p)
+        mr_upstream_header(c, name, mr_str_trim(value));
     return line.n;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg) {
     struct upstream_call *c = arg;
-    struct mr_str piece = mr_strn(p, size * n);
     if (!c->status) {
         long status = 0;
         (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
         c->status = (int)status;
     }
-    if (c->idle_ns) {
-        bool first = c->last_ns == 0;
-        c->last_ns = mr_mono_ns();
-        if (first)
-            arm(c);
-    }
-    c->received += piece.n;
-    if (c->received > c->reply_max) {
-        c->too_big = true;
-        return 0;
-    }
-    if (!c->on_data || c->status < 200 || c->status > 299) {
-        size_t room = SIZE_MAX;
-        if (c->on_data)
-            room = UPSTREAM_ERROR_MAX > c->reply.n ? UPSTREAM_ERROR_MAX - c->reply.n : 0;
-        mr_buf_add(&c->reply, piece.p, piece.n < room ? piece.n : room);
-        if (!mr_buf_ok(&c->reply))
-            c->too_big = true;
-        return mr_buf_ok(&c->reply) ? piece.n : 0;
-    }
-    if (c->on_data(c->arg, piece) != 0) {
-        c->stopped = true;
-        return 0;
-    }
-    return piece.n;
+    return mr_upstream_piece(c, mr_strn(p, size * n)) == 0 ? size * n : 0;
 }
 
 /* libcurl sends a request again by itself when a kept connection closes without an answer. The
@@ -477,20 +354,20 @@ static int ensure_multi(struct mr_upstream *u) {
     return 0;
 }
 
-void mr_upstream_begin(struct upstream_call *c) {
+void mr_upstream_begin_curl(struct upstream_call *c) {
     struct mr_upstream *u = c->u;
     if (ensure_multi(u) < 0) {
-        finish(c, MR_EIO, "libcurl.so.4 is not installed");
+        mr_upstream_finish(c, MR_EIO, "libcurl.so.4 is not installed");
         return;
     }
     CURLcode rc = set_up(c);
     if (rc != CURLE_OK) {
-        finish(c, MR_EIO, curl_easy_strerror(rc));
+        mr_upstream_finish(c, MR_EIO, curl_easy_strerror(rc));
         return;
     }
-    arm(c);
+    mr_upstream_arm(c);
     if (c->timed_out || curl_multi_add_handle(u->multi, c->easy) != CURLM_OK) {
-        finish(c, MR_EIO, "no memory for an outgoing request");
+        mr_upstream_finish(c, MR_EIO, "no memory for an outgoing request");
         return;
     }
     c->in_multi = true;

@@ -1,4 +1,5 @@
-/* Inside of http/upstream.c: requests, and the libcurl side of them. */
+/* Inside of http/upstream.c: requests, and the two clients that carry them: our own for plain http
+ * to addresses (upstream_plain.c), libcurl for the rest (upstream_curl.c). */
 #ifndef MR_HTTP_UPSTREAM_IMPL_H
 #define MR_HTTP_UPSTREAM_IMPL_H
 
@@ -16,6 +17,7 @@ enum {
     UPSTREAM_HEAD_MAX = 1 << 16,   /* bytes of a reply's header lines */
     UPSTREAM_ERROR_MAX = 1 << 16,  /* bytes of an error body kept while streaming */
     UPSTREAM_AGE_S = 30,           /* idle connections older than that are not reused */
+    UPSTREAM_ROOM = 1 << 16,       /* bytes read at once */
 };
 
 /* One request; kept with its easy handle for the next one with the same URL and headers. */
@@ -29,7 +31,7 @@ struct upstream_call {
     struct mr_buf url, head; /* configuration; head: "name: value\n" a header */
     char method[16];
     uint64_t config; /* hash of these */
-    bool configured; /* easy has them */
+    bool configured; /* easy, or host and wire, have them */
     struct mr_buf body, reply;
     char err[CURL_ERROR_SIZE];
 
@@ -48,6 +50,15 @@ struct upstream_call {
     bool too_big, stopped, resent, timed_out;
     bool in_multi, cancel_posted, finished;
     uint32_t slot;
+
+    /* upstream_plain.c */
+    struct plain_host *host; /* NULL: libcurl carries it */
+    struct plain_conn *conn;
+    struct upstream_call *wait_prev, *wait_next; /* while no connection is free */
+    struct mr_buf wire;                          /* request line and headers */
+    size_t out_at, out_total;                    /* bytes given to the kernel, of how many */
+    int64_t connect_by_ns;                       /* 0: not connecting */
+    bool waiting;
 };
 
 struct upstream_sock; /* a descriptor that libcurl wants watched */
@@ -75,6 +86,8 @@ struct mr_upstream {
     struct upstream_sock **socks; /* by descriptor */
     size_t n_socks;
     struct upstream_after *afters;
+    struct plain_host *hosts;
+    char *room; /* UPSTREAM_ROOM bytes for what comes in */
 
     pthread_mutex_t mu; /* what follows */
     bool closing;
@@ -85,12 +98,29 @@ struct mr_upstream {
     size_t n_free_slots;
 };
 
-/* upstream_curl.c; the upstream's thread only. */
-void mr_upstream_begin(struct upstream_call *c);
-/* Ends it with `rc`, unless it is finished; the call may be gone afterwards. */
-void mr_upstream_abort(struct upstream_call *c, int rc, const char *why);
+/* upstream_reply.c; the upstream's thread only. */
+/* Ends it, unless it is finished; the call may be gone afterwards. */
+void mr_upstream_finish(struct upstream_call *c, int rc, const char *why);
+/* Arms the call's timer for the sooner of its deadlines. */
+void mr_upstream_arm(struct upstream_call *c);
 void mr_upstream_on_timer(void *arg); /* a call's timer */
+/* A header line of the reply: name in any case, value trimmed. */
+void mr_upstream_header(struct upstream_call *c, struct mr_str name, struct mr_str value);
+void mr_upstream_no_headers(struct upstream_call *c); /* what an interim reply brought is void */
+/* A piece of the body; c->status is known. Non-zero: the request is over (too_big or stopped). */
+int mr_upstream_piece(struct upstream_call *c, struct mr_str piece);
+/* upstream_curl.c; the upstream's thread only. */
+void mr_upstream_begin_curl(struct upstream_call *c);
+bool mr_upstream_leave_curl(struct upstream_call *c); /* true: some of it was sent */
 void mr_upstream_close_curl(struct mr_upstream *u);
+/* upstream_hosts.c; the upstream's thread only. */
+/* Sets c->host and c->wire when the URL is one for the plain client. 0 or MR_ENOMEM. */
+int mr_upstream_set_plain(struct upstream_call *c);
+void mr_upstream_free_hosts(struct mr_upstream *u); /* after the thread's end */
+/* upstream_plain.c; the upstream's thread only. */
+void mr_upstream_begin_plain(struct upstream_call *c);
+bool mr_upstream_leave_plain(struct upstream_call *c); /* true: some of it was sent */
+void mr_upstream_close_plain(struct mr_upstream *u);
 /* upstream_h2.c */
 CURLcode mr_upstream_watch_h2(struct upstream_call *c);
 /* upstream.c: back to the idle ones, or freed. */

@@ -1,116 +1,11 @@
 /* Outgoing requests: what comes back, caps and time-outs, cancelling, shutting down, never twice,
  * verified certificates. Against the stand-in upstream and scripted sockets. */
-#include "http_test.h"
 #include "tls_cert.h"
-
-#include "http/upstream.h"
-#include "standin.h"
+#include "upstream_fixture.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-static struct standin_child up;
-static struct mr_upstream *u;
-
-struct result {
-    pthread_mutex_t mu;
-    pthread_cond_t cv;
-    int done, rc, status, pieces, stop_after;
-    bool sent;
-    size_t body_n, streamed;
-    int64_t retry_after_ms, first_ns, total_ns;
-    char body[512], request_id[128], err[256];
-};
-
-static void on_done(void *arg, const struct mr_upstream_reply *r) {
-    struct result *s = arg;
-    pthread_mutex_lock(&s->mu);
-    s->rc = r->rc;
-    s->status = r->status;
-    s->sent = r->sent;
-    s->body_n = r->body.n;
-    s->retry_after_ms = r->retry_after_ms;
-    s->first_ns = r->first_byte_ns;
-    s->total_ns = r->total_ns;
-    snprintf(s->body, sizeof s->body, "%.*s", (int)r->body.n, r->body.p);
-    memcpy(s->request_id, r->request_id, sizeof s->request_id);
-    memcpy(s->err, r->err, sizeof s->err);
-    s->done++;
-    pthread_cond_broadcast(&s->cv);
-    pthread_mutex_unlock(&s->mu);
-}
-
-static int on_piece(void *arg, struct mr_str piece) {
-    struct result *s = arg;
-    s->streamed += piece.n;
-    s->pieces++;
-    return s->stop_after && s->pieces >= s->stop_after;
-}
-
-static struct result *result_new(void) {
-    struct result *s = calloc(1, sizeof *s);
-    pthread_mutex_init(&s->mu, NULL);
-    pthread_cond_init(&s->cv, NULL);
-    return s;
-}
-
-static void result_wait(struct result *s) {
-    pthread_mutex_lock(&s->mu);
-    while (!s->done)
-        pthread_cond_wait(&s->cv, &s->mu);
-    pthread_mutex_unlock(&s->mu);
-}
-
-static void result_free(struct result *s) {
-    pthread_mutex_destroy(&s->mu);
-    pthread_cond_destroy(&s->cv);
-    free(s);
-}
-
-static struct mr_upstream_header headers[] = {{"content-type", MR_LIT("application/json")},
-                                              {"authorization", MR_LIT("Bearer k")}};
-
-static struct mr_upstream_request request(const char *url, const char *body, struct result *s) {
-    return (struct mr_upstream_request){.method = "POST",
-                                        .url = mr_str(url),
-                                        .headers = headers,
-                                        .n_headers = 2,
-                                        .body = mr_str(body),
-                                        .total_ms = 30000,
-                                        .reply_max = 1 << 20,
-                                        .done = on_done,
-                                        .arg = s};
-}
-
-static void begin(void) {
-    if (!up.pid)
-        standin_start(&up);
-    struct mr_err e;
-    CHECK_INT(mr_upstream_new(NULL, &u, &e), 0);
-}
-
-static void end(void) {
-    mr_upstream_free(u);
-    u = NULL;
-}
-
-static struct result *run(const struct mr_upstream_request *q) {
-    struct mr_err e;
-    CHECK_INT(mr_upstream_start(u, q, NULL, &e), 0);
-    result_wait(q->arg);
-    return q->arg;
-}
-
-static char chat_url[128];
-static const char *chat(const char *marker) {
-    static char body[256];
-    snprintf(chat_url, sizeof chat_url, "%s/chat/completions", up.openai);
-    snprintf(body, sizeof body,
-             "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"[standin %s]\"}]}",
-             marker);
-    return body;
-}
 
 MR_TEST(a_reply_comes_back_whole_and_connections_are_kept) {
     begin();
@@ -282,7 +177,7 @@ MR_TEST(too_many_and_bad_headers_are_refused_at_once) {
     if (!up.pid)
         standin_start(&up);
     struct mr_err e;
-    struct mr_upstream_config c = {.in_flight_max = 2};
+    struct mr_upstream_config c = {.in_flight_max = 2, .only_curl = only_curl};
     CHECK_INT(mr_upstream_new(&c, &u, &e), 0);
     struct result *s[2] = {result_new(), result_new()};
     const char *body = chat("fault=hang");
@@ -394,10 +289,16 @@ MR_TEST(stop_standin) {
         standin_stop(&up);
 }
 
-MR_TEST_MAIN(CASE(a_reply_comes_back_whole_and_connections_are_kept),
-             CASE(caps_time_outs_and_statuses), CASE(streams_pass_pieces_and_keep_error_bodies),
-             CASE(cancelling_ends_once_and_late_cancels_do_nothing),
-             CASE(shutting_down_ends_what_is_under_way_and_takes_nothing_new),
-             CASE(too_many_and_bad_headers_are_refused_at_once),
-             CASE(a_request_is_never_sent_twice), CASE(certificates_are_verified),
-             CASE(stop_standin))
+MR_TEST(from_here_on_over_libcurl_alone) {
+    only_curl = true;
+}
+
+#define ALL_CASES                                                                                  \
+    CASE(a_reply_comes_back_whole_and_connections_are_kept), CASE(caps_time_outs_and_statuses),    \
+        CASE(streams_pass_pieces_and_keep_error_bodies),                                           \
+        CASE(cancelling_ends_once_and_late_cancels_do_nothing),                                    \
+        CASE(shutting_down_ends_what_is_under_way_and_takes_nothing_new),                          \
+        CASE(too_many_and_bad_headers_are_refused_at_once), CASE(a_request_is_never_sent_twice)
+
+MR_TEST_MAIN(ALL_CASES, CASE(from_here_on_over_libcurl_alone), ALL_CASES,
+             CASE(certificates_are_verified), CASE(stop_standin))
