@@ -31,6 +31,7 @@ const struct mr_spec mr_prices_spec = {
     .opts = opts,
 };
 
+enum { COLUMNS = 9 };
 static const char *const tier_name[MR_PRICE_TIERS] = {"standard", "batch", "flex", "priority"};
 
 struct view {
@@ -63,6 +64,8 @@ static void json_price(struct mr_buf *b, const struct mr_price *p) {
     json_money(b, "cached_input", p->cached);
     json_money(b, "cache_write", p->cache_write);
     json_money(b, "output", p->output);
+    if (p->request)
+        json_money(b, "request", p->request);
     if (p->long_over) {
         mr_buf_fmt(b, ",\"long_over\":%lld", (long long)p->long_over);
         json_money(b, "long_input", p->long_input);
@@ -125,6 +128,7 @@ static void table_row(struct mr_table *t, const struct mr_price *p) {
     cell_money(t, p->cached);
     cell_money(t, p->cache_write);
     cell_money(t, p->output);
+    cell_money(t, p->request);
     mr_time_rfc3339(p->from_us, date);
     mr_table_fmt(t, "%.10s", date);
     mr_time_rfc3339(p->retires_us, date);
@@ -132,8 +136,8 @@ static void table_row(struct mr_table *t, const struct mr_price *p) {
 }
 
 static int list(struct view *v, struct mr_err *e) {
-    static const char *const head[] = {"PROVIDER", "MODEL",  "INPUT", "CACHED",
-                                       "WRITE",    "OUTPUT", "FROM",  "RETIRES"};
+    static const char *const head[] = {"PROVIDER", "MODEL",   "INPUT", "CACHED", "WRITE",
+                                       "OUTPUT",   "REQUEST", "FROM",  "RETIRES"};
     struct mr_price *row;
     size_t n, shown = 0;
     int rc = mr_price_list(v->book, &v->arena, &row, &n, e);
@@ -141,9 +145,9 @@ static int list(struct view *v, struct mr_err *e) {
         return mr_args_failed(v->a, e);
     struct mr_table t;
     struct mr_buf b;
-    mr_table_init(&t, 8);
+    mr_table_init(&t, COLUMNS);
     mr_buf_init(&b, 64u << 20);
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < COLUMNS; i++)
         mr_table_cell(&t, head[i]);
     mr_buf_char(&b, '[');
     for (size_t i = 0; i < n; i++) {
@@ -202,6 +206,11 @@ static void explain_text(const struct mr_price *p, enum mr_price_tier tier,
     part(u->cache_write, "cache write", r->cache_write);
     part(u->output, "output", r->output);
     mr_buf_init(&b, 64);
+    if (p->request) {
+        mr_money_print(&b, p->request);
+        printf("%12d %-18s x %s USD\n", 1, "request", b.p ? b.p : "");
+        mr_buf_clear(&b);
+    }
     mr_money_print(&b, cost);
     printf("%12s %s USD\n", "=", b.p ? b.p : "");
     mr_buf_release(&b);

@@ -76,12 +76,24 @@ static int open_text(struct mr_core *core, const struct mr_config *c, struct mr_
     return mr_text_open(&tc, &core->text, e);
 }
 
+static int open_meter(struct mr_core *core, struct mr_err *e) {
+    core->biller = (struct mr_biller){.db = core->db,
+                                      .ledger = core->ledger,
+                                      .prices = core->price_book,
+                                      .residency = core->residency,
+                                      .catalog = core->catalog,
+                                      .log = &core->log};
+    return mr_biller_recover(&core->biller, "kserve", e);
+}
+
 int mr_serve_ai_open(struct mr_core *core, const struct mr_config *c, struct mr_err *e) {
     int rc = open_models(core, c, e);
     if (!rc)
         rc = mr_serve_ops_open(core, c, e);
     if (!rc)
         rc = open_text(core, c, e);
+    if (!rc)
+        rc = open_meter(core, e);
     return rc ? rc : open_jobs(core, c, e);
 }
 

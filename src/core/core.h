@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "core/accounts.h"
+#include "core/bill/bill.h"
 #include "core/deployments.h"
 #include "core/limits.h"
 #include "http/http.h"
@@ -67,6 +68,7 @@ struct mr_core {
     struct mr_catalog *catalog;
     struct mr_residency *residency;
     struct mr_text *text;
+    struct mr_biller biller; /* what uses of catalogue models cost */
     struct mr_jobs *jobs;
     struct mr_image_crew *image_crew;
     struct mr_ops *ops;

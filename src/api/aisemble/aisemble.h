@@ -4,6 +4,8 @@
 
 #include "api/api.h"
 
+struct mr_bill;
+
 extern const struct mr_family mr_family_aisemble;
 
 #define MR_AISEMBLE_VERSION "2.0.0"
@@ -18,6 +20,8 @@ const char *mr_aisemble_code(int code);
 const char *mr_aisemble_request_id(struct mr_req *r);
 /* Starts a reply: `{"request_id":…`. */
 void mr_aisemble_begin(struct mr_call *c, struct mr_buf *b);
+/* For the uses of models by this request. */
+struct mr_bill mr_aisemble_bill(struct mr_call *c);
 /* Seconds with microseconds since the request came. */
 double mr_aisemble_seconds(const struct mr_call *c);
 /* MR_EFORBIDDEN unless the caller is the owner of this server. */

@@ -1,6 +1,7 @@
 /* One analysis from its inputs to the JSON members of its reply, for requests and for the items of
  * jobs alike. All block on models: never on loop threads. Members are appended to `out`, which
- * stands inside an object; after an error it holds rubbish. */
+ * stands inside an object; after an error it holds rubbish. What models are used goes onto the
+ * caller's bill, which the caller closes. */
 #ifndef MR_API_AISEMBLE_ANALYZE_H
 #define MR_API_AISEMBLE_ANALYZE_H
 
@@ -9,11 +10,13 @@
 #include "core/core.h"
 #include "core/principal.h"
 
+struct mr_bill;
 struct mr_llm_delta;
 
 /* --- vision ------------------------------------------------------------------------------- */
 enum { MR_SEE_OBJECTS = 1, MR_SEE_TEXT = 2, MR_SEE_SCENE = 4, MR_SEE_ALL = 7 };
 struct mr_vision_ask {
+    struct mr_bill *bill;
     struct mr_str bytes;   /* the image file */
     unsigned kinds;        /* of analyze */
     struct mr_str model;   /* p NULL: the defaults */
@@ -40,6 +43,7 @@ enum {
     MR_NLP_ALL = 15,
 };
 struct mr_nlp_ask {
+    struct mr_bill *bill;
     struct mr_str text; /* well-formed UTF-8 */
     unsigned kinds;
     struct mr_str language; /* "auto", or p NULL, or a code */
@@ -51,8 +55,7 @@ int mr_nlp_analyze(struct mr_core *core, const struct mr_nlp_ask *q, struct mr_a
                    struct mr_buf *out, struct mr_err *e);
 
 struct mr_summary_ask {
-    struct mr_principal who;
-    const char *family; /* of the charge, when a language model writes it */
+    struct mr_bill *bill; /* of the extractive one; its account and family also pay the other */
     struct mr_str text, model;
     uint32_t min_words, max_words;
     int (*on_delta)(void *arg, const struct mr_llm_delta *d); /* as core/text's: non-zero ends it */
@@ -62,10 +65,12 @@ struct mr_summary_ask {
 int mr_nlp_summary(struct mr_core *core, const struct mr_summary_ask *q, struct mr_arena *arena,
                    struct mr_buf *out, struct mr_err *e);
 /* model, embeddings, dimensions, usage. */
-int mr_nlp_embed(struct mr_core *core, const struct mr_str *texts, size_t n, struct mr_str model,
+int mr_nlp_embed(struct mr_bill *bill, const struct mr_str *texts, size_t n, struct mr_str model,
                  struct mr_arena *arena, struct mr_buf *out, struct mr_err *e);
 
 /* --- both --------------------------------------------------------------------------------- */
+/* Closes the bill (see mr_bill_close); cost, charge_ids. */
+int mr_close_bill(struct mr_bill *bill, int rc, struct mr_buf *out, struct mr_err *e);
 void mr_json_share(struct mr_buf *b, const char *key, double v); /* 0 … 1, six digits */
 size_t mr_code_points(struct mr_str utf8);
 

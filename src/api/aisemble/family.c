@@ -1,6 +1,7 @@
 #include "api/aisemble/aisemble.h"
 #include "api/aisemble/gen_aisemble.h"
 #include "base/clock.h"
+#include "core/bill/bill.h"
 
 static const char *const prefixes[] = {"/api/v2", NULL};
 
@@ -34,6 +35,11 @@ void mr_aisemble_begin(struct mr_call *c, struct mr_buf *b) {
     mr_call_buf(c, b);
     mr_buf_char(b, '{');
     mr_json_cstr(b, "request_id", mr_aisemble_request_id(c->req));
+}
+
+struct mr_bill mr_aisemble_bill(struct mr_call *c) {
+    return (struct mr_bill){
+        .biller = &c->core->biller, .who = &c->who, .family = "aisemble", .arena = c->req->arena};
 }
 
 double mr_aisemble_seconds(const struct mr_call *c) {

@@ -3,6 +3,7 @@
 #include "api/aisemble/analyze.h"
 #include "api/aisemble/params.h"
 #include "api/api.h"
+#include "core/bill/bill.h"
 #include "core/money/money.h"
 #include "core/text/text.h"
 #include "engine/vision/image.h"
@@ -19,6 +20,7 @@ struct item {
     yyjson_doc *given, *own;
     yyjson_val *parameters, *input; /* input: any JSON; NULL: a file */
     struct mr_buf out;
+    struct mr_bill bill;
 };
 
 static yyjson_val *value(const struct item *it, const char *key) {
@@ -153,7 +155,8 @@ static int run_llm(struct item *it, struct mr_err *e) {
 /* --- vision ------------------------------------------------------------------------------- */
 
 static int run_vision(struct item *it, struct mr_err *e) {
-    struct mr_vision_ask q = {.model = text(it, "model"),
+    struct mr_vision_ask q = {.bill = &it->bill,
+                              .model = text(it, "model"),
                               .top_k = (unsigned)whole(it, "top_k", 1, 1000, 5)};
     yyjson_val *least = value(it, "min_confidence");
     struct mr_buf image;
@@ -191,8 +194,7 @@ static int run_nlp(struct item *it, struct mr_err *e) {
     if (rc)
         return rc;
     if (op == 1) {
-        struct mr_summary_ask q = {.who = it->job->who,
-                                   .family = "jobs",
+        struct mr_summary_ask q = {.bill = &it->bill,
                                    .text = t,
                                    .model = text(it, "model"),
                                    .min_words = (uint32_t)whole(it, "min_length", 0, 100000, 0),
@@ -202,8 +204,9 @@ static int run_nlp(struct item *it, struct mr_err *e) {
         return mr_nlp_summary(it->core, &q, it->arena, &it->out, e);
     }
     if (op == 2)
-        return mr_nlp_embed(it->core, &t, 1, text(it, "model"), it->arena, &it->out, e);
-    struct mr_nlp_ask q = {.text = t,
+        return mr_nlp_embed(&it->bill, &t, 1, text(it, "model"), it->arena, &it->out, e);
+    struct mr_nlp_ask q = {.bill = &it->bill,
+                           .text = t,
                            .language = text(it, "language"),
                            .max_keywords = (unsigned)whole(it, "max_keywords", 1, 100, 10)};
     rc = bits(value(it, "analysis_types"), "parameters.analysis_types", mr_nlp_kind, &q.kinds, e);
@@ -217,11 +220,14 @@ typedef int part_fn(struct item *it, struct mr_err *e);
 static int run(struct mr_core *core, part_fn *fn, const struct mr_job_item *job,
                struct mr_arena *arena, struct mr_str *ret, struct mr_err *e) {
     struct item it = {.core = core, .job = job, .arena = arena};
+    it.bill = (struct mr_bill){
+        .biller = &core->biller, .who = &job->who, .family = "jobs", .arena = arena};
     mr_buf_init(&it.out, OUTPUT_MAX);
     mr_buf_char(&it.out, '{');
     int rc = parse(&it, e);
     if (!rc)
         rc = fn(&it, e);
+    rc = fn == run_llm ? rc : mr_close_bill(&it.bill, rc, &it.out, e);
     mr_buf_char(&it.out, '}');
     if (!rc) {
         struct mr_str kept =

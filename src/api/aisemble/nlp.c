@@ -2,10 +2,13 @@
 #include "api/aisemble/aisemble.h"
 #include "api/aisemble/analyze.h"
 #include "api/aisemble/gen_aisemble.h"
+#include "core/bill/bill.h"
 
 #define TEXTS_MAX 2048
 
-static int finish(struct mr_call *c, struct mr_buf *b, int rc, struct mr_err *e) {
+static int finish(struct mr_call *c, struct mr_bill *bill, struct mr_buf *b, int rc,
+                  struct mr_err *e) {
+    rc = mr_close_bill(bill, rc, b, e);
     if (rc) {
         mr_buf_release(b);
         return rc;
@@ -16,7 +19,9 @@ static int finish(struct mr_call *c, struct mr_buf *b, int rc, struct mr_err *e)
 }
 
 static int analyze_now(struct mr_call *c, struct mr_err *e) {
-    struct mr_nlp_ask q = {.text = mr_call_str(c, "text"),
+    struct mr_bill bill = mr_aisemble_bill(c);
+    struct mr_nlp_ask q = {.bill = &bill,
+                           .text = mr_call_str(c, "text"),
                            .language = mr_call_str(c, "language"),
                            .max_keywords = (unsigned)mr_call_i64(c, "max_keywords", 10)};
     const struct mr_str *kind;
@@ -28,7 +33,7 @@ static int analyze_now(struct mr_call *c, struct mr_err *e) {
     for (size_t i = 0; i < n; i++)
         q.kinds |= mr_nlp_kind(kind[i]);
     mr_aisemble_begin(c, &b);
-    return finish(c, &b, mr_nlp_analyze(c->core, &q, c->req->arena, &b, e), e);
+    return finish(c, &bill, &b, mr_nlp_analyze(c->core, &q, c->req->arena, &b, e), e);
 }
 
 static int still_there(void *arg, const struct mr_llm_delta *d) {
@@ -37,8 +42,8 @@ static int still_there(void *arg, const struct mr_llm_delta *d) {
 }
 
 static int summarize_now(struct mr_call *c, struct mr_err *e) {
-    struct mr_summary_ask q = {.who = c->who,
-                               .family = "aisemble",
+    struct mr_bill bill = mr_aisemble_bill(c);
+    struct mr_summary_ask q = {.bill = &bill,
                                .text = mr_call_str(c, "text"),
                                .model = mr_call_str(c, "model"),
                                .min_words = (uint32_t)mr_call_i64(c, "min_length", 0),
@@ -47,7 +52,7 @@ static int summarize_now(struct mr_call *c, struct mr_err *e) {
                                .arg = c->req};
     struct mr_buf b;
     mr_aisemble_begin(c, &b);
-    return finish(c, &b, mr_nlp_summary(c->core, &q, c->req->arena, &b, e), e);
+    return finish(c, &bill, &b, mr_nlp_summary(c->core, &q, c->req->arena, &b, e), e);
 }
 
 static int embed_now(struct mr_call *c, struct mr_err *e) {
@@ -62,8 +67,9 @@ static int embed_now(struct mr_call *c, struct mr_err *e) {
         return mr_fail_field(e, MR_EFIELD, "input", "input must be a text, or 1 to %d texts",
                              TEXTS_MAX);
     mr_aisemble_begin(c, &b);
-    return finish(c, &b,
-                  mr_nlp_embed(c->core, text, n, mr_call_str(c, "model"), c->req->arena, &b, e), e);
+    struct mr_bill bill = mr_aisemble_bill(c);
+    return finish(c, &bill, &b,
+                  mr_nlp_embed(&bill, text, n, mr_call_str(c, "model"), c->req->arena, &b, e), e);
 }
 
 int mr_aisemble_nlp_analyze(struct mr_call *c, struct mr_err *e) {

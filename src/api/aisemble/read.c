@@ -1,7 +1,7 @@
 /* Texts: what they say, as JSON. */
 #include "api/aisemble/analyze.h"
 #include "api/api.h"
-#include "core/catalog/residency.h"
+#include "core/bill/bill.h"
 #include "engine/nlp/ner.h"
 #include "engine/nlp/nlp.h"
 
@@ -27,6 +27,7 @@ struct reading {
     const struct mr_nlp_ask *q;
     struct mr_arena *arena;
     struct mr_buf *out;
+    int64_t words;
     char detected[8], language[8]; /* what it is; what it is read as */
     double detected_confidence;
     struct mr_buf used, warnings;
@@ -36,8 +37,18 @@ static void say_used(struct reading *r, const char *what, const char *model) {
     mr_buf_fmt(&r->used, "%s\"%s\":\"%s\"", r->used.n ? "," : "", what, model);
 }
 
+/* A model that helps another one. */
 static int begin(struct reading *r, enum mr_model_kind kind, struct mr_use *u, struct mr_err *e) {
     return mr_use_begin(r->core->residency, mr_strn(NULL, 0), kind, u, e);
+}
+
+/* The model of an analysis: on the bill, a word a token. */
+static int charge(struct reading *r, enum mr_model_kind kind, struct mr_use *u, struct mr_err *e) {
+    struct mr_bill_item *i;
+    int rc = mr_bill_use(r->q->bill, mr_strn(NULL, 0), kind, (int64_t)r->q->text.n, u, &i, e);
+    if (!rc)
+        i->tokens.input = r->words;
+    return rc;
 }
 
 static bool english(const struct reading *r) {
@@ -67,7 +78,7 @@ static int language(struct reading *r, struct mr_err *e) {
             return mr_fail_field(e, MR_EFIELD, "language",
                                  "language must be auto or a code like en, in lower case");
     struct mr_use u = {0};
-    int rc = begin(r, MR_KIND_LANGUAGE, &u, e);
+    int rc = charge(r, MR_KIND_LANGUAGE, &u, e);
     if (rc)
         return rc;
     rc = mr_language_detect(u.handle, r->q->text, r->detected, &r->detected_confidence, e);
@@ -83,7 +94,7 @@ static int language(struct reading *r, struct mr_err *e) {
 static int sentiment(struct reading *r, struct mr_err *e) {
     struct mr_sentiment_result s;
     struct mr_use u = {0}, embedder = {0};
-    int rc = begin(r, MR_KIND_SENTIMENT, &u, e);
+    int rc = charge(r, MR_KIND_SENTIMENT, &u, e);
     if (!rc)
         rc = begin(r, MR_KIND_EMBEDDER, &embedder, e);
     if (!rc)
@@ -108,7 +119,7 @@ static int entities(struct reading *r, struct mr_err *e) {
     struct mr_entity *v = NULL;
     struct mr_use u = {0};
     size_t n = 0;
-    int rc = begin(r, MR_KIND_NER, &u, e);
+    int rc = charge(r, MR_KIND_NER, &u, e);
     if (!rc)
         rc = mr_ner_read(u.handle, r->q->text, r->arena, &v, &n, e);
     if (!rc) {
@@ -133,14 +144,16 @@ static int entities(struct reading *r, struct mr_err *e) {
 
 static int keywords(struct reading *r, struct mr_err *e) {
     struct mr_keyword *v = NULL;
-    struct mr_use u = {0};
+    struct mr_use u = {0}, algorithm = {0};
     size_t n = 0;
-    int rc = begin(r, MR_KIND_SENTIMENT, &u, e); /* its lexicon, for each keyword */
+    int rc = charge(r, MR_KIND_KEYWORDS, &algorithm, e);
+    if (!rc)
+        rc = begin(r, MR_KIND_SENTIMENT, &u, e); /* its lexicon, for each keyword */
     if (!rc)
         rc = mr_keywords(r->q->text, r->language, r->q->max_keywords ? r->q->max_keywords : 10,
                          r->arena, &v, &n, e);
     if (!rc) {
-        say_used(r, "keywords", "yake");
+        say_used(r, "keywords", algorithm.model->id);
         mr_json_key(r->out, "keywords");
         mr_buf_char(r->out, '[');
         for (size_t i = 0; i < n; i++) {
@@ -156,12 +169,14 @@ static int keywords(struct reading *r, struct mr_err *e) {
             warn(r, "the keywords' sentiment");
     }
     mr_use_end(&u, !rc);
+    mr_use_end(&algorithm, !rc);
     return rc;
 }
 
 int mr_nlp_analyze(struct mr_core *core, const struct mr_nlp_ask *q, struct mr_arena *arena,
                    struct mr_buf *out, struct mr_err *e) {
-    struct reading r = {.core = core, .q = q, .arena = arena, .out = out};
+    struct reading r = {
+        .core = core, .q = q, .arena = arena, .out = out, .words = mr_word_count(q->text)};
     unsigned kinds = q->kinds ? q->kinds : MR_NLP_ALL;
     mr_buf_init(&r.used, 4096);
     mr_buf_init(&r.warnings, 4096);
@@ -184,15 +199,17 @@ int mr_nlp_analyze(struct mr_core *core, const struct mr_nlp_ask *q, struct mr_a
     return rc;
 }
 
-int mr_nlp_embed(struct mr_core *core, const struct mr_str *texts, size_t n, struct mr_str model,
+int mr_nlp_embed(struct mr_bill *bill, const struct mr_str *texts, size_t n, struct mr_str model,
                  struct mr_arena *arena, struct mr_buf *out, struct mr_err *e) {
     struct mr_use u = {0};
+    struct mr_bill_item *item;
     uint32_t tokens = 0;
     float *v = NULL;
-    int rc = mr_use_begin(core->residency, model, MR_KIND_EMBEDDER, &u, e);
+    int rc = mr_bill_use(bill, model, MR_KIND_EMBEDDER, mr_embed_most(texts, n), &u, &item, e);
     if (!rc)
         rc = mr_embed(u.handle, texts, n, arena, &v, &tokens, e);
     if (!rc) {
+        item->tokens.input = tokens;
         unsigned dim = mr_embedder_dim(u.handle);
         mr_json_cstr(out, "model", u.model->id);
         mr_json_key(out, "embeddings");

@@ -2,7 +2,8 @@
 #include "api/aisemble/analyze.h"
 #include "api/api.h"
 #include "base/codec.h"
-#include "core/catalog/residency.h"
+#include "core/bill/bill.h"
+#include "core/money/money.h"
 #include "engine/vision/vision.h"
 
 #include <math.h>
@@ -10,6 +11,22 @@
 void mr_json_share(struct mr_buf *b, const char *key, double v) {
     double clean = v > 0 ? v < 1 ? v : 1 : 0;
     mr_json_f64(b, key, (double)llround(clean * 1e6) / 1e6);
+}
+
+int mr_close_bill(struct mr_bill *bill, int rc, struct mr_buf *out, struct mr_err *e) {
+    rc = mr_bill_close(bill, rc, e);
+    if (rc)
+        return rc;
+    mr_json_key(out, "cost");
+    mr_money_print(out, bill->cost_nano + bill->paid_nano);
+    mr_json_key(out, "charge_ids");
+    mr_buf_char(out, '[');
+    for (size_t i = 0; i < bill->n; i++)
+        mr_buf_fmt(out, "%s%lld", i ? "," : "", (long long)bill->item[i].hold.charge);
+    if (bill->paid_charge)
+        mr_buf_fmt(out, "%s%lld", bill->n ? "," : "", (long long)bill->paid_charge);
+    mr_buf_char(out, ']');
+    return 0;
 }
 
 unsigned mr_vision_kind(struct mr_str name) {
@@ -67,7 +84,7 @@ static int begin(struct view *v, enum mr_model_kind kind, struct mr_use *u, stru
     struct mr_str name = v->q->model;
     if (name.n && mr_catalog_find(v->core->catalog, name, kind, &m, NULL))
         name = mr_strn(NULL, 0);
-    return mr_use_begin(v->core->residency, name, kind, u, e);
+    return mr_bill_use(v->q->bill, name, kind, 0, u, NULL, e);
 }
 
 /* A named model must be for something that was asked. */
@@ -191,7 +208,7 @@ static int text(struct view *v, struct mr_buf *b, struct mr_err *e) {
     struct mr_str name = v->q->model;
     if (!name.n || mr_catalog_find(v->core->catalog, name, MR_KIND_OCR, &m, NULL))
         name = pick_reader(v);
-    int rc = mr_use_begin(v->core->residency, name, MR_KIND_OCR, &u, e);
+    int rc = mr_bill_use(v->q->bill, name, MR_KIND_OCR, 0, &u, NULL, e);
     if (rc)
         return rc;
     rc = mr_ocr_read(u.handle, &v->im, v->arena, &l, &n, e);
@@ -294,7 +311,7 @@ int mr_vision_classify(struct mr_core *core, const struct mr_vision_ask *q, stru
     int rc = open_image(&v, e);
     if (rc)
         return rc;
-    rc = mr_use_begin(core->residency, q->model, MR_KIND_CLASSIFIER, &u, e);
+    rc = mr_bill_use(q->bill, q->model, MR_KIND_CLASSIFIER, 0, &u, NULL, e);
     if (!rc)
         rc = mr_classify(u.handle, &v.im, q->top_k ? q->top_k : 5, arena, &cls, &n, NULL, e);
     mr_image_release(&v.im);

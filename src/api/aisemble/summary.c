@@ -1,7 +1,7 @@
 /* Summaries: the text's own sentences, or a language model's. Lengths are words. */
 #include "api/aisemble/analyze.h"
 #include "api/api.h"
-#include "core/catalog/residency.h"
+#include "core/bill/bill.h"
 #include "core/text/text.h"
 #include "engine/nlp/nlp.h"
 
@@ -38,18 +38,18 @@ static int extractive(struct mr_core *core, const struct mr_summary_ask *q, stru
                       struct mr_arena *arena, struct outcome *o, struct mr_err *e) {
     struct mr_use u = {0}, embedder = {0};
     struct mr_summary s;
-    int rc = mr_use_begin(core->residency, name, MR_KIND_SUMMARY, &u, e);
-    if (rc == MR_ENOTFOUND && !name.n)
-        rc = 0; /* the catalogue does not list the algorithm by itself */
+    struct mr_bill_item *i;
+    int rc = mr_bill_use(q->bill, name, MR_KIND_SUMMARY, (int64_t)q->text.n, &u, &i, e);
     if (!rc)
         rc = mr_use_begin(core->residency, mr_strn(NULL, 0), MR_KIND_EMBEDDER, &embedder, e);
     if (!rc)
         rc = mr_summarize(embedder.handle, q->text, q->min_words, q->max_words, arena, &s, e);
     if (!rc) {
+        i->tokens.input = s.original_words;
         o->text = s.text;
         o->original = s.original_words;
         o->method = "extractive";
-        o->model = mr_str(u.model ? u.model->id : embedder.model->id);
+        o->model = mr_str(u.model->id);
     }
     mr_use_end(&embedder, !rc);
     mr_use_end(&u, !rc);
@@ -104,8 +104,8 @@ static int fit(const struct mr_summary_ask *q, struct outcome *o, struct mr_aren
 
 static int abstractive(struct mr_core *core, const struct mr_summary_ask *q, struct mr_arena *arena,
                        struct outcome *o, struct mr_err *e) {
-    struct mr_text_request t = {.who = q->who,
-                                .family = q->family,
+    struct mr_text_request t = {.who = *q->bill->who,
+                                .family = q->bill->family,
                                 .model = q->model,
                                 .on_delta = q->on_delta,
                                 .arg = q->arg};
@@ -129,6 +129,8 @@ static int abstractive(struct mr_core *core, const struct mr_summary_ask *q, str
     mr_buf_release(&b);
     if (rc)
         return rc;
+    q->bill->paid_nano = r.cost_nano;
+    q->bill->paid_charge = r.charge;
     *o = (struct outcome){.text = r.text.p ? r.text : MR_LIT(""),
                           .method = "abstractive",
                           .model = r.model,
@@ -142,6 +144,7 @@ static bool writes(const struct mr_core *core, struct mr_str name) {
     const struct mr_catalog_model *m;
     struct mr_str provider, model;
     return mr_catalog_remote(core->catalog, name, &provider, &model) ||
+           mr_catalog_adapter(core->catalog, name) ||
            !mr_catalog_find(core->catalog, name, MR_KIND_LLM, &m, NULL) ||
            memchr(name.p, '/', name.n);
 }

@@ -3,6 +3,7 @@
 #include "api/aisemble/analyze.h"
 #include "api/aisemble/gen_aisemble.h"
 #include "api/form.h"
+#include "core/bill/bill.h"
 #include "engine/vision/image.h"
 
 typedef int see_fn(struct mr_core *core, const struct mr_vision_ask *q, struct mr_arena *arena,
@@ -22,7 +23,8 @@ static int ask_of(struct mr_call *c, struct mr_vision_ask *q, struct mr_err *e) 
 }
 
 static int see(struct mr_call *c, see_fn *fn, struct mr_err *e) {
-    struct mr_vision_ask q = {0};
+    struct mr_bill bill = mr_aisemble_bill(c);
+    struct mr_vision_ask q = {.bill = &bill};
     struct mr_buf image, b;
     int rc = ask_of(c, &q, e);
     if (rc)
@@ -38,6 +40,7 @@ static int see(struct mr_call *c, see_fn *fn, struct mr_err *e) {
     if (!rc)
         rc = fn(c->core, &q, c->req->arena, &b, e);
     mr_buf_release(&image);
+    rc = mr_close_bill(&bill, rc, &b, e);
     if (rc) {
         mr_buf_release(&b);
         return rc;

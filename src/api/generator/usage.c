@@ -124,6 +124,16 @@ static void line(struct mr_buf *b, const char *what, int64_t tokens, int64_t pri
     mr_buf_char(b, '}');
 }
 
+static void fee(struct mr_buf *b, int64_t price) {
+    if (!price)
+        return;
+    if (b->p[b->n - 1] != '[')
+        mr_buf_char(b, ',');
+    mr_buf_cstr(b, "{\"what\":\"request\"");
+    money(b, "usd", price);
+    mr_buf_char(b, '}');
+}
+
 static void lines(struct mr_buf *b, const struct mr_charge *k, const struct mr_price *p) {
     const struct mr_usage_tokens *u = &k->tokens;
     bool dear = p->long_over && u->input > p->long_over;
@@ -133,6 +143,7 @@ static void lines(struct mr_buf *b, const struct mr_charge *k, const struct mr_p
     line(b, "cached input", u->cached, dear ? p->long_cached : p->cached);
     line(b, "cache write", u->cache_write, dear ? p->long_cache_write : p->cache_write);
     line(b, "output", u->output, dear ? p->long_output : p->output);
+    fee(b, p->request);
     mr_buf_char(b, ']');
 }
 

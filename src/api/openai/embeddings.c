@@ -3,6 +3,7 @@
 #include "api/openai/openai.h"
 #include "base/codec.h"
 #include "base/num.h"
+#include "core/bill/bill.h"
 #include "engine/nlp/nlp.h"
 
 #include <math.h>
@@ -101,7 +102,7 @@ static void put_vector(const float *v, size_t n, bool base64, struct mr_buf *b) 
 }
 
 static int run(struct mr_embedder *m, const char *name, struct asked *a, struct mr_arena *arena,
-               struct mr_buf *b, struct mr_err *e) {
+               struct mr_buf *b, int64_t *ret_tokens, struct mr_err *e) {
     size_t width = mr_embedder_dim(m), n = width;
     uint32_t tokens = 0;
     float *v;
@@ -111,6 +112,7 @@ static int run(struct mr_embedder *m, const char *name, struct asked *a, struct 
     int rc = mr_embed(m, a->text, a->n, arena, &v, &tokens, e);
     if (rc)
         return rc;
+    *ret_tokens = tokens;
     if (a->dimensions)
         n = (size_t)a->dimensions;
     mr_buf_cstr(b, "{\"object\":\"list\",\"data\":[");
@@ -127,14 +129,15 @@ static int run(struct mr_embedder *m, const char *name, struct asked *a, struct 
     return mr_buf_ok(b) ? 0 : mr_fail(e, b->fail, "the reply is too large");
 }
 
-int mr_openai_embed(struct mr_core *core, yyjson_val *body, struct mr_arena *arena,
-                    struct mr_buf *b, struct mr_err *e) {
+static int embed(struct mr_bill *bill, yyjson_val *body, struct mr_arena *arena, struct mr_buf *b,
+                 struct mr_err *e) {
     struct asked a = {0};
     struct mr_use use = {0};
+    struct mr_bill_item *item;
     int rc = read_body(body, arena, &a, e);
     if (rc)
         return rc;
-    rc = mr_use_begin(core->residency, a.model, MR_KIND_EMBEDDER, &use, e);
+    rc = mr_bill_use(bill, a.model, MR_KIND_EMBEDDER, mr_embed_most(a.text, a.n), &use, &item, e);
     if (rc == MR_ENOTFOUND)
         return mr_fail_field(e, rc, "model",
                              "the model '%.*s' does not exist here or makes no embeddings; GET "
@@ -142,8 +145,22 @@ int mr_openai_embed(struct mr_core *core, yyjson_val *body, struct mr_arena *are
                              (int)(a.model.n > 100 ? 100 : a.model.n), a.model.p);
     if (rc)
         return rc;
-    rc = run(use.handle, use.model->id, &a, arena, b, e);
+    rc = run(use.handle, use.model->id, &a, arena, b, &item->tokens.input, e);
     mr_use_end(&use, !rc || rc == MR_EINVAL || rc == MR_EFIELD);
+    return rc;
+}
+
+int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
+                    struct mr_arena *arena, struct mr_buf *b, struct mr_openai_sum *sum,
+                    struct mr_err *e) {
+    struct mr_bill bill = {.biller = &core->biller, .who = who, .family = "openai", .arena = arena};
+    int rc = embed(&bill, body, arena, b, e);
+    rc = mr_bill_close(&bill, rc, e);
+    if (bill.n)
+        *sum = (struct mr_openai_sum){.tokens = bill.item[0].tokens,
+                                      .cost_nano = bill.cost_nano,
+                                      .charge = bill.item[0].hold.charge,
+                                      .model = bill.item[0].model};
     return rc;
 }
 
@@ -152,7 +169,10 @@ int mr_openai_embeddings(struct mr_call *c, struct mr_err *e) {
     struct mr_arena arena;
     mr_arena_init(&arena, (size_t)256 << 20);
     mr_call_buf(c, &b);
-    int rc = mr_openai_embed(c->core, c->body, &arena, &b, e);
+    struct mr_openai_sum sum = {0};
+    int rc = mr_openai_embed(c->core, &c->who, c->body, &arena, &b, &sum, e);
+    if (!rc)
+        mr_openai_cost_headers(c, &sum, sum.model);
     mr_arena_release(&arena);
     if (rc) {
         mr_buf_release(&b);

@@ -3,6 +3,7 @@
 #include "api/openai/openai.h"
 #include "api/status_text.h"
 #include "base/clock.h"
+#include "core/money/money.h"
 
 static const char *const prefixes[] = {"/v1", NULL};
 
@@ -133,4 +134,16 @@ void mr_openai_render_error(struct mr_api *api, struct mr_req *r, int status,
     if (status == 401)
         mr_req_set_header(r, "WWW-Authenticate", MR_LIT("Bearer"));
     mr_req_reply_buf(r, status, "application/json", &b);
+}
+
+void mr_openai_cost_headers(struct mr_call *c, const struct mr_openai_sum *s, struct mr_str model) {
+    char text[32];
+    struct mr_buf b;
+    mr_buf_init(&b, 64);
+    mr_money_print(&b, s->cost_nano);
+    mr_req_set_header(c->req, "x-millrace-response-cost", mr_buf_view(&b));
+    mr_buf_release(&b);
+    int n = snprintf(text, sizeof text, "%lld", (long long)s->charge);
+    mr_req_set_header(c->req, "x-millrace-call-id", mr_strn(text, (size_t)n));
+    mr_req_set_header(c->req, "x-millrace-model-id", model);
 }

@@ -8,16 +8,8 @@
 /* --- the end -------------------------------------------------------------------------------- */
 
 static void cost_headers(struct gen *g) {
-    char text[32];
-    struct mr_buf b;
-    mr_buf_init(&b, 64);
-    mr_money_print(&b, g->sum.cost_nano);
-    mr_req_set_header(g->c->req, "x-millrace-response-cost", mr_buf_view(&b));
-    mr_buf_release(&b);
-    int n = snprintf(text, sizeof text, "%lld", (long long)g->sum.charge);
-    mr_req_set_header(g->c->req, "x-millrace-call-id", mr_strn(text, (size_t)n));
-    mr_req_set_header(g->c->req, "x-millrace-model-id",
-                      g->choice[0].out.model.n ? g->choice[0].out.model : g->ask.model);
+    mr_openai_cost_headers(g->c, &g->sum,
+                           g->choice[0].out.model.n ? g->choice[0].out.model : g->ask.model);
 }
 
 static int whole_reply(struct gen *g, struct mr_err *e) {

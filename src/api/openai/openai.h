@@ -17,6 +17,9 @@ void mr_openai_put_error(struct mr_buf *b, const struct mr_err *e, const char *m
 int mr_openai_status(const struct mr_err *e);
 /* x-ratelimit-*, openai-processing-ms; before the reply or stream begins. */
 void mr_openai_headers(struct mr_call *c);
+/* x-millrace-response-cost, -call-id, -model-id. */
+struct mr_openai_sum;
+void mr_openai_cost_headers(struct mr_call *c, const struct mr_openai_sum *s, struct mr_str model);
 /* A reply, with those headers. */
 int mr_openai_json(struct mr_call *c, int status, struct mr_buf *b, struct mr_err *e);
 
@@ -62,6 +65,7 @@ struct mr_openai_choice {
 struct mr_openai_sum {
     struct mr_usage_tokens tokens;
     int64_t cost_nano, charge;
+    struct mr_str model; /* embeddings */
 };
 /* The outcome of one run as a choice, strings kept in the arena: tool calls of local models are
  * found in their text. */
@@ -81,8 +85,9 @@ int mr_openai_run(struct mr_core *core, const struct mr_openai_ask *a, const cha
                   struct mr_arena *arena, struct mr_buf *b, struct mr_err *e);
 
 /* embeddings.c: the reply to a body. Blocks. */
-int mr_openai_embed(struct mr_core *core, yyjson_val *body, struct mr_arena *arena,
-                    struct mr_buf *b, struct mr_err *e);
+int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
+                    struct mr_arena *arena, struct mr_buf *b, struct mr_openai_sum *sum,
+                    struct mr_err *e);
 
 /* --- batches ---------------------------------------------------------------------------------- */
 #define MR_OPENAI_SERVICE "openai"

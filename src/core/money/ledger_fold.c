@@ -73,6 +73,10 @@ static void print_figures(struct mr_buf *b, const struct mr_price *p) {
         else
             mr_money_print(b, f[i].v);
     }
+    if (p->request) {
+        mr_buf_cstr(b, ",\"request\":");
+        mr_money_print(b, p->request);
+    }
     mr_buf_char(b, '}');
 }
 

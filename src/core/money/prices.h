@@ -3,7 +3,7 @@
  * read again without a restart; a broken file changes nothing and says why in the log.
  *
  * Prices are nano-dollars for a million tokens, so that a cost is
- *   sum(tokens_k * price_k) / 1,000,000, computed in 128 bits and rounded half up once.
+ *   request + sum(tokens_k * price_k) / 1,000,000, computed in 128 bits and rounded half up once.
  * Where the provider has no price of its own for cached or cache-write tokens they cost what input
  * costs. A version names the exact row a charge was made with
  * ("openai/gpt-4o-mini@2024-07-18#<hash8>"); the hash covers the row's figures. */
@@ -33,7 +33,8 @@ struct mr_price {
     struct mr_str version;
     int64_t from_us;                            /* valid from */
     int64_t input, cached, cache_write, output; /* nano-dollars a million tokens */
-    int64_t long_over;                          /* prompts above this many tokens; 0 = no tier */
+    int64_t request; /* nano-dollars a request, whatever its tokens; of a vision model: an image */
+    int64_t long_over; /* prompts above this many tokens; 0 = no tier */
     int64_t long_input, long_cached, long_cache_write, long_output;
     /* Batch, flex, priority by enum mr_price_tier: what replaces input and output (cached and
      * cache-write follow input); -1 = the provider sells no such tier. [0] is unused. */

@@ -54,7 +54,7 @@ int mr_price_cost(const struct mr_price *p, enum mr_price_tier tier,
             return mr_fail(e, MR_EINVAL, "the cost does not fit");
         sum += term[i];
     }
-    sum /= 1000000;
+    sum = sum / 1000000 + p->request;
     if (sum > INT64_MAX)
         return mr_fail(e, MR_EINVAL, "the cost does not fit");
     *ret_nano = (int64_t)sum;

@@ -59,7 +59,7 @@ static int price(const struct file *f, const char *key, int64_t *ret) {
     if (!v)
         return 0;
     if (v->kind != MR_TOML_INTEGER && v->kind != MR_TOML_DECIMAL)
-        return wrong(f, v->line, key, "must be a number (US dollars a million tokens)");
+        return wrong(f, v->line, key, "must be a number (US dollars)");
     if (!mr_money_parse(v->text, &nano) || nano < 0 || nano > USD_MAX * MR_NANO)
         return wrong(f, v->line, key, "must be 0 to 1000000 with at most nine decimals");
     *ret = nano;
@@ -113,12 +113,17 @@ static int figures(const struct file *f, struct mr_price *p) {
     int rc = text(f, "mode", false, &mode);
     bool embedding = mr_str_is(mode, "embedding");
     p->input = p->output = -1;
+    p->request = -1;
+    if (!rc && !(rc = price(f, "request", &p->request)) && p->request >= 0)
+        p->input = p->output = 0; /* tokens may cost nothing beside it */
+    p->request = p->request < 0 ? 0 : p->request;
     if (rc || (rc = price(f, "input", &p->input)) || (rc = price(f, "output", &p->output)))
         return rc;
     if (p->input < 0)
         return wrong(f, f->row->line, "input", "is missing");
     if (p->output < 0 && !embedding)
-        return wrong(f, f->row->line, "output", "is missing (only mode = \"embedding\" has none)");
+        return wrong(f, f->row->line, "output",
+                     "is missing (only mode = \"embedding\" and rows with request have none)");
     if (p->output < 0)
         p->output = 0;
     p->cached = p->cache_write = p->input;
@@ -169,6 +174,8 @@ static int version(const struct file *f, struct mr_price *p, struct mr_str from)
         mr_buf_fmt(&b, "%lld ", (long long)all[i]);
     for (int i = 1; i < MR_PRICE_TIERS; i++)
         mr_buf_fmt(&b, "%lld %lld ", (long long)p->tier_input[i], (long long)p->tier_output[i]);
+    if (p->request)
+        mr_buf_fmt(&b, "request %lld ", (long long)p->request);
     if (!mr_buf_ok(&b))
         return no_memory(f);
     uint8_t h[MR_SHA256_LEN];
@@ -192,6 +199,7 @@ static int add_row(const struct file *f) {
                                         "cached_input",
                                         "cache_write",
                                         "output",
+                                        "request",
                                         "long_over",
                                         "long_input",
                                         "long_output",
