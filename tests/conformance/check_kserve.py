@@ -188,6 +188,30 @@ def repository():
 
 # --- MLServer with the same files --------------------------------------------------------------------
 
+@case
+def models_of_the_catalogue():
+    """MiniLM's own tensors in both forms: the mean over pieces is what /v1/embeddings answers for the text."""
+    name = "all-minilm-l6-v2"
+    assert client.is_model_ready(name, headers=auth())
+    meta = client.get_model_metadata(name, headers=auth())
+    assert {i["name"] for i in meta["inputs"]} == {"input_ids", "attention_mask", "token_type_ids"}
+    assert name in {m["name"] for m in client.get_model_repository_index(headers=auth())}
+    client.load_model(name, headers=auth())
+    ids = np.array([[101, 1037, 4937, 102]], np.int64)
+    given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    text = json.dumps({"model": name, "input": "a cat"}).encode()
+    r = urllib.request.Request(URL + "/v1/embeddings", text, {"Content-Type": "application/json", **auth()})
+    want = np.array(json.load(urllib.request.urlopen(r, timeout=60))["data"][0]["embedding"])
+    for binary in (True, False):
+        tensors = [tensor(i["name"], given[i["name"]], i["datatype"], binary) for i in meta["inputs"]]
+        outs = [triton.InferRequestedOutput(meta["outputs"][0]["name"], binary_data=binary)]
+        got = client.infer(name, tensors, outputs=outs, headers=auth()).as_numpy(meta["outputs"][0]["name"])
+        mean = got[0].mean(0)
+        assert got.shape == (1, 4, 384) and np.abs(mean / np.linalg.norm(mean) - want).max() < 1e-5
+    stats = client.get_inference_statistics(name, headers=auth())["model_stats"][0]
+    assert stats["execution_count"] >= 2
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

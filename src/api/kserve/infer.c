@@ -4,6 +4,8 @@
 #include "api/kserve/request.h"
 #include "api/prediction.h"
 #include "base/clock.h"
+#include "core/catalog/drivers.h"
+#include "core/money/money.h"
 #include "core/usage/infer_stats.h"
 
 #define LOOP_BODY_MAX ((size_t)16 << 10) /* larger requests are not read on a loop thread */
@@ -48,7 +50,7 @@ static int choose(struct run *r, struct mr_named_tensor *all, size_t n, struct m
 static int reply(struct run *r, struct mr_err *e) {
     struct mr_req *req = r->c->req;
     struct mr_kserve_answer a = {.model = r->m.name,
-                                 .version = mr_kserve_version(r->c, r->m.version),
+                                 .version = mr_kserve_version(r->c, &r->m),
                                  .id = r->q.id,
                                  .out = r->out,
                                  .binary = r->binary,
@@ -71,16 +73,47 @@ static size_t rows_of(const struct mr_kserve_request *q) {
     return q->n_in && q->in[0].t.rank ? (size_t)q->in[0].t.dim[0] : 1;
 }
 
+static int run_catalog(struct run *r, struct mr_named_tensor **ret, size_t *ret_n, size_t *ret_rows,
+                       struct mr_err *e) {
+    struct mr_onnx *net = mr_model_net(r->m.catalog, r->m.use.handle, r->m.net);
+    int rc = mr_kserve_catalog_check(&r->m, r->q.in, r->q.n_in, e);
+    if (!rc)
+        rc = mr_bill_add(r->m.bill, MR_LIT("local"), mr_str(r->m.catalog->id), 0, NULL, e);
+    return rc ? rc : mr_onnx_run_named(net, r->q.in, r->q.n_in, &r->arena, ret, ret_n, ret_rows, e);
+}
+
+/* What the run costs, before its answer goes out. */
+static int close_bill(struct run *r, struct mr_err *e) {
+    struct mr_bill *bill = r->m.bill;
+    struct mr_buf b;
+    char id[32];
+    int rc = mr_bill_close(bill, 0, e);
+    r->m.bill->n = 0;
+    if (rc)
+        return rc;
+    mr_buf_init(&b, 64);
+    mr_money_print(&b, bill->cost_nano);
+    mr_req_set_header(r->c->req, "x-millrace-response-cost", mr_buf_view(&b));
+    mr_buf_release(&b);
+    int n = snprintf(id, sizeof id, "%lld", (long long)bill->item[0].hold.charge);
+    mr_req_set_header(r->c->req, "x-millrace-call-id", mr_strn(id, (size_t)n));
+    return 0;
+}
+
 /* From the request's tensors to the reply. */
 static int run(struct run *r, struct mr_err *e) {
     struct mr_named_tensor *all;
     size_t n, rows;
     int64_t t0 = mr_mono_ns();
-    int rc = mr_instance_run(r->m.instance, r->q.in, r->q.n_in, &r->arena, &all, &n, &rows, e);
+    int rc = r->m.catalog ? run_catalog(r, &all, &n, &rows, e)
+                          : mr_instance_run(r->m.instance, r->q.in, r->q.n_in, &r->arena, &all, &n,
+                                            &rows, e);
     int64_t t1 = mr_mono_ns();
     r->sample.infer_ns = t1 - t0;
     if (!rc)
         rc = choose(r, all, n, e);
+    if (!rc && r->m.catalog)
+        rc = close_bill(r, e);
     if (!rc)
         rc = reply(r, e);
     r->sample.output_ns = mr_mono_ns() - t1;
@@ -94,6 +127,8 @@ static int run(struct run *r, struct mr_err *e) {
 
 static void meter(struct run *r) {
     struct mr_call *c = r->c;
+    if (r->m.catalog) /* on a bill instead */
+        return;
     c->meter.on = true;
     c->meter.account = c->who.account;
     c->meter.deployment = r->m.deployment;
@@ -113,7 +148,7 @@ int mr_kserve_infer(struct mr_call *c, struct mr_err *e) {
     mr_arena_init(&r.arena, ARENA_MAX);
     rc = mr_kserve_parse(c->req->body, mr_call_i64(c, "Inference-Header-Content-Length", -1),
                          &r.arena, &r.q, e);
-    if (!rc && c->on_loop && !mr_instance_is_quick(r.m.instance, rows_of(&r.q))) {
+    if (!rc && c->on_loop && r.m.instance && !mr_instance_is_quick(r.m.instance, rows_of(&r.q))) {
         mr_kserve_model_release(&r.m);
         mr_arena_release(&r.arena);
         return MR_CALL_POOL;
@@ -125,7 +160,9 @@ int mr_kserve_infer(struct mr_call *c, struct mr_err *e) {
         rc = run(&r, e);
     struct mr_infer_key key = {c->who.account, r.m.key, r.m.version};
     mr_infer_stats_add(c->core->infer_stats, &key, &r.sample);
-    if (rc)
+    if (r.m.catalog && rc)
+        (void)mr_bill_close(r.m.bill, rc, NULL), mr_use_end(&r.m.use, rc != MR_EPREDICT);
+    else if (rc)
         mr_prediction_failed(c, r.m.deployment, r.m.version, e);
     mr_kserve_model_release(&r.m);
     mr_arena_release(&r.arena);

@@ -87,6 +87,7 @@ int mr_kserve_index(struct mr_call *c, struct mr_err *e) {
         mr_buf_release(&b);
         return rc;
     }
+    mr_kserve_catalog_index(c, &b, only);
     mr_buf_char(&b, ']');
     return mr_call_json(c, 200, &b, e);
 }
@@ -123,7 +124,8 @@ int mr_kserve_load(struct mr_call *c, struct mr_err *e) {
     if (!rc)
         rc = mr_kserve_find(c, &m, e);
     if (!rc)
-        rc = mr_dep_load(c->core->deployments, c->who.account, m.deployment, e);
+        rc = m.catalog ? mr_kserve_catalog_load(c, &m, e)
+                       : mr_dep_load(c->core->deployments, c->who.account, m.deployment, e);
     return rc ? rc : done(c, e);
 }
 
@@ -131,6 +133,7 @@ int mr_kserve_unload(struct mr_call *c, struct mr_err *e) {
     struct mr_kserve_model m;
     int rc = mr_kserve_find(c, &m, e);
     if (!rc)
-        rc = mr_dep_unload(c->core->deployments, c->who.account, m.deployment, e);
+        rc = m.catalog ? mr_kserve_catalog_unload(c, &m, e)
+                       : mr_dep_unload(c->core->deployments, c->who.account, m.deployment, e);
     return rc ? rc : done(c, e);
 }

@@ -99,3 +99,23 @@ const struct mr_model_driver mr_model_drivers[MR_KIND_N] = {
     [MR_KIND_KEYWORDS] = {.open = NULL}, /* algorithms: nothing to load */
     [MR_KIND_SUMMARY] = {.open = NULL},
 };
+
+/* --- networks ----------------------------------------------------------------------------- */
+
+size_t mr_model_nets(const struct mr_catalog_model *m, const char *const **ret) {
+    static const char *const one[] = {""}, *const reader[] = {"det", "cls", "rec"};
+    bool several = m->kind == MR_KIND_OCR;
+    if (strcmp(m->runtime, "onnx") != 0 ||
+        (m->kind != MR_KIND_CLASSIFIER && m->kind != MR_KIND_DETECTOR &&
+         m->kind != MR_KIND_EMBEDDER && !several))
+        return 0;
+    *ret = several ? reader : one;
+    return several ? sizeof reader / sizeof *reader : 1;
+}
+
+struct mr_onnx *mr_model_net(const struct mr_catalog_model *m, void *handle, size_t k) {
+    return m->kind == MR_KIND_CLASSIFIER ? mr_classifier_net(handle)
+           : m->kind == MR_KIND_DETECTOR ? mr_detector_net(handle)
+           : m->kind == MR_KIND_OCR      ? mr_ocr_net(handle, (unsigned)k)
+                                         : mr_embedder_net(handle);
+}

@@ -327,3 +327,7 @@ int mr_embed(struct mr_embedder *m, const struct mr_str *texts, size_t n, struct
         *ret_tokens = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
     return 0;
 }
+
+struct mr_onnx *mr_embedder_net(const struct mr_embedder *m) {
+    return m->worker[0];
+}

@@ -18,6 +18,9 @@ int mr_embedder_open(const char *dir, struct mr_embedder **ret, struct mr_err *e
 void mr_embedder_free(struct mr_embedder *m);
 uint64_t mr_embedder_memory(const struct mr_embedder *m);
 unsigned mr_embedder_dim(const struct mr_embedder *m);
+/* The network itself, for callers with tensors of their own (/v2); as long as the embedder. */
+struct mr_onnx;
+struct mr_onnx *mr_embedder_net(const struct mr_embedder *m);
 /* n vectors one after another in *ret; texts over 256 word pieces are cut off as the model was
  * trained (ret_tokens, may be NULL: all word pieces read). Batched by length inside. */
 int mr_embed(struct mr_embedder *m, const struct mr_str *texts, size_t n, struct mr_arena *arena,

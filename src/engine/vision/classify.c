@@ -125,3 +125,7 @@ int mr_classify(struct mr_classifier *c, const struct mr_image *im, unsigned top
         *ret_embedding = feature->data;
     return r;
 }
+
+struct mr_onnx *mr_classifier_net(const struct mr_classifier *c) {
+    return mr_nets_first(c->nets);
+}

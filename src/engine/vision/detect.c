@@ -224,3 +224,7 @@ int mr_detector_run(struct mr_detector *d, const struct mr_image *im,
     mr_arena_release(&scratch);
     return r;
 }
+
+struct mr_onnx *mr_detector_net(const struct mr_detector *d) {
+    return mr_nets_first(d->nets);
+}

@@ -154,3 +154,7 @@ struct mr_tensor mr_nets_tensor(const float *data, int rank, const int64_t *dim)
     }
     return t;
 }
+
+struct mr_onnx *mr_nets_first(const struct mr_nets *n) {
+    return n->net[0];
+}

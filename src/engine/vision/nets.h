@@ -20,6 +20,8 @@ int mr_nets_run(struct mr_nets *n, const struct mr_tensor *in, struct mr_arena *
  * where output k is. A name that is NULL stands for the first. */
 int mr_nets_expect(struct mr_nets *n, const char *const *outputs, size_t n_out, size_t *order,
                    struct mr_err *e);
+/* One of them, as long as `n` lives: for who runs tensors of his own. */
+struct mr_onnx *mr_nets_first(const struct mr_nets *n);
 /* A float tensor over `data`. */
 struct mr_tensor mr_nets_tensor(const float *data, int rank, const int64_t *dim);
 

@@ -37,3 +37,7 @@ int mr_ocr_read(struct mr_ocr *o, const struct mr_image *im, struct mr_arena *ar
     return o->tess ? mr_tess_read(o->tess, im, arena, ret, ret_n, e)
                    : mr_pp_read(o->pp, im, arena, ret, ret_n, e);
 }
+
+struct mr_onnx *mr_ocr_net(const struct mr_ocr *o, unsigned k) {
+    return o->pp ? mr_pp_net(o->pp, k) : NULL;
+}

@@ -331,3 +331,7 @@ int mr_pp_read(struct mr_pp_reader *p, const struct mr_image *im, struct mr_aren
     *ret_n = kept;
     return 0;
 }
+
+struct mr_onnx *mr_pp_net(const struct mr_pp_reader *p, unsigned k) {
+    return mr_nets_first(k == 0 ? p->find : k == 1 ? p->turn : p->read);
+}

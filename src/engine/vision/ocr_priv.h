@@ -22,6 +22,7 @@ struct mr_pp_reader;
 int mr_pp_open(const char *dir, struct mr_pp_reader **ret, struct mr_err *e);
 void mr_pp_free(struct mr_pp_reader *p); /* takes NULL */
 uint64_t mr_pp_memory(struct mr_pp_reader *p);
+struct mr_onnx *mr_pp_net(const struct mr_pp_reader *p, unsigned k);
 int mr_pp_read(struct mr_pp_reader *p, const struct mr_image *im, struct mr_arena *arena,
                struct mr_text_line **ret, size_t *ret_n, struct mr_err *e);
 

@@ -16,6 +16,9 @@ struct mr_classifier;
 int mr_classifier_open(const char *dir, struct mr_classifier **ret, struct mr_err *e);
 void mr_classifier_free(struct mr_classifier *c);
 uint64_t mr_classifier_memory(const struct mr_classifier *c);
+/* The network itself, for callers with tensors of their own (/v2); as long as the handle. */
+struct mr_onnx;
+struct mr_onnx *mr_classifier_net(const struct mr_classifier *c);
 struct mr_class {
     struct mr_str name; /* "golden_retriever": lower case, '_' for blanks */
     int class_id;       /* the standard ImageNet-1k index, 0..999 */
@@ -31,6 +34,7 @@ struct mr_detector;
 int mr_detector_open(const char *dir, struct mr_detector **ret, struct mr_err *e);
 void mr_detector_free(struct mr_detector *d);
 uint64_t mr_detector_memory(const struct mr_detector *d);
+struct mr_onnx *mr_detector_net(const struct mr_detector *d);
 struct mr_object {
     struct mr_str name; /* "person" */
     int class_id;       /* of the 90-id COCO list */
@@ -52,6 +56,8 @@ enum mr_ocr_engine { MR_OCR_TESSERACT, MR_OCR_PP }; /* documents; photos */
 int mr_ocr_open(const char *dir, enum mr_ocr_engine engine, struct mr_ocr **ret, struct mr_err *e);
 void mr_ocr_free(struct mr_ocr *o);
 uint64_t mr_ocr_memory(const struct mr_ocr *o);
+/* k: 0 finds lines, 1 says which way up, 2 reads; NULL: tesseract. */
+struct mr_onnx *mr_ocr_net(const struct mr_ocr *o, unsigned k);
 struct mr_text_word {
     struct mr_str text;
     double confidence; /* 0..1 */
