@@ -1,6 +1,7 @@
 /* The route table over all families, and helpers for handlers. */
 #include "api/api.h"
 
+#include "api/keyed.h"
 #include "api/stats.h"
 #include "base/alloc.h"
 
@@ -131,6 +132,8 @@ int mr_call_json(struct mr_call *c, int status, struct mr_buf *b, struct mr_err 
         mr_buf_release(b);
         return rc;
     }
+    if (status < 300)
+        mr_keyed_keep(c, status, MR_LIT("application/json"), mr_buf_view(b));
     mr_req_reply_buf(c->req, status, "application/json", b);
     return 0;
 }

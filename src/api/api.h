@@ -112,6 +112,7 @@ struct mr_family {
 #define MR_MAX_FIELDS 16
 
 struct mr_form;
+struct mr_keyed;
 
 struct mr_call {
     struct mr_api *api;
@@ -138,6 +139,7 @@ struct mr_call {
     struct mr_str error_details; /* JSON members for an error's details, or absent */
     bool account_named;          /* the log line names the account */
     bool cut_off;                /* its stream ended in an error */
+    struct mr_keyed *keyed;      /* its Idempotency-Key, see keyed.h; or NULL */
 };
 
 struct mr_api {

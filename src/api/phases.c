@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/form.h"
+#include "api/keyed.h"
 #include "api/stats.h"
 #include "api/validate.h"
 #include "base/clock.h"
@@ -316,6 +317,7 @@ static void meter(struct mr_call *c) {
 void mr_call_finish(struct mr_call *c, const struct mr_err *e) {
     if (e)
         fail(c, e);
+    mr_keyed_forget(c);
     meter(c);
     mr_req_finish(c->req);
 }

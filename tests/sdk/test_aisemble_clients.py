@@ -62,6 +62,15 @@ def test_vision(ai, tmp_path):
         ai.vision.classify(b"not an image")
 
 
+def test_a_key_pays_once(ai):
+    for ask in (lambda k: ai.llm.generate("Tell a story.", max_tokens=6, temperature=1.5, idempotency_key=k),
+                lambda k: ai.vision.classify(png(), idempotency_key=k),
+                lambda k: ai.nlp.embeddings("a cat", idempotency_key=k)):
+        one = ask("sdk-" + uuid.uuid4().hex)
+        key = "sdk-" + uuid.uuid4().hex
+        assert ask(key).request_id == ask(key).request_id != one.request_id
+
+
 def test_text(ai):
     r = ai.nlp.analyze("I love this product! Angela Merkel lives in Berlin.")
     assert r.detected_language == "en" and r.sentiment.label == "positive"
@@ -200,4 +209,4 @@ def test_javascript_client(server, tmp_path, node):  # noqa: F811
     env = {**os.environ, "URL": server.url + "/api/v2", "KEY": server.key, "IMAGE": str(tmp_path / "red.png")}
     out = json.loads(run([node, os.path.join(HERE, "js", "aisemble.mjs")], env=env))
     assert "Paris" in out["chat"] and out["streamed"] == out["chat"] and out["classes"] == 2
-    assert out["languages"] == ["en", "fr"] and out["refused"] == "RESOURCE_NOT_FOUND"
+    assert out["once"] is True and out["languages"] == ["en", "fr"] and out["refused"] == "RESOURCE_NOT_FOUND"

@@ -30,6 +30,10 @@ def _id(text: str) -> str:
     return quote(text, safe="")
 
 
+def _key(idempotency_key: Optional[str]) -> Optional[Mapping[str, str]]:
+    return {"Idempotency-Key": idempotency_key} if idempotency_key else None
+
+
 def _given(**values: Any) -> Dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None}
 
@@ -65,12 +69,14 @@ class LLM(_Service):
         temperature: Optional[float] = None,
         parameters: Optional[Mapping[str, Any]] = None,
         stream: bool = False,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """An answer to a prompt: .generated_text, .metadata. stream=True: an iterator of events.
 
         parameters: top_p, top_k, min_p, frequency_penalty, presence_penalty, seed, stop …
-        raw=True sends the prompt as it is, without the model's chat template.
+        raw=True sends the prompt as it is, without the model's chat template. With an
+        idempotency_key a repeated call gets the first one's answer and is paid once.
         """
         body = _given(
             prompt=prompt,
@@ -82,7 +88,8 @@ class LLM(_Service):
         )
         if stream:
             return self._stream("/ai/llm/generate", body)
-        return self._call("POST", "/ai/llm/generate", body=body, kind=ONCE)
+        kind = SAFE if idempotency_key else ONCE
+        return self._call("POST", "/ai/llm/generate", body=body, kind=kind, headers=_key(idempotency_key))
 
     def chat(
         self,
@@ -93,6 +100,7 @@ class LLM(_Service):
         temperature: Optional[float] = None,
         parameters: Optional[Mapping[str, Any]] = None,
         stream: bool = False,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """The next message of a conversation: .choices[0].message.content, .usage."""
@@ -106,7 +114,8 @@ class LLM(_Service):
         )
         if stream:
             return self._stream("/ai/llm/chat", body)
-        return self._call("POST", "/ai/llm/chat", body=body, kind=ONCE)
+        kind = SAFE if idempotency_key else ONCE
+        return self._call("POST", "/ai/llm/chat", body=body, kind=kind, headers=_key(idempotency_key))
 
     def models(self) -> List[Result]:
         return list(self._call("GET", "/ai/llm/models").models)
@@ -125,6 +134,7 @@ class Vision(_Service):
         analysis_type: Union[str, Iterable[str], None] = None,
         *,
         model: Optional[str] = None,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """object_detection, text_extraction, scene_analysis in any combination; default: all.
@@ -135,7 +145,7 @@ class Vision(_Service):
             form.field("analysis_type", json.dumps(kinds))
         for name, value in _given(model=model, **more).items():
             form.field(name, str(value))
-        return self._call("POST", "/ai/vision/analyze", form=form)
+        return self._call("POST", "/ai/vision/analyze", form=form, headers=_key(idempotency_key))
 
     def classify(
         self,
@@ -143,13 +153,14 @@ class Vision(_Service):
         *,
         model: Optional[str] = None,
         top_k: Optional[int] = None,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """The likeliest ImageNet classes: .predictions[0]["class"], .confidence, .class_id."""
         form = self._image(image)
         for name, value in _given(model=model, top_k=top_k, **more).items():
             form.field(name, str(value))
-        return self._call("POST", "/ai/vision/classify", form=form)
+        return self._call("POST", "/ai/vision/classify", form=form, headers=_key(idempotency_key))
 
 
 class NLP(_Service):
@@ -159,12 +170,13 @@ class NLP(_Service):
         analysis_types: Optional[Iterable[str]] = None,
         *,
         language: Optional[str] = None,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """sentiment, entities, keywords, language in any combination; default: all."""
         kinds = None if analysis_types is None else list(analysis_types)
         body = _given(text=text, analysis_types=kinds, language=language, **more)
-        return self._call("POST", "/ai/nlp/analyze", body=body)
+        return self._call("POST", "/ai/nlp/analyze", body=body, headers=_key(idempotency_key))
 
     def summarize(
         self,
@@ -173,18 +185,24 @@ class NLP(_Service):
         max_length: Optional[int] = None,
         min_length: Optional[int] = None,
         model: Optional[str] = None,
+        idempotency_key: Optional[str] = None,
         **more: Any,
     ) -> Any:
         """.summary, lengths in words. A language model as `model` writes it in its own words."""
         body = _given(text=text, max_length=max_length, min_length=min_length, model=model, **more)
-        return self._call("POST", "/ai/nlp/summarize", body=body)
+        return self._call("POST", "/ai/nlp/summarize", body=body, headers=_key(idempotency_key))
 
     def embeddings(
-        self, texts: Union[str, Sequence[str]], *, model: Optional[str] = None, **more: Any
+        self,
+        texts: Union[str, Sequence[str]],
+        *,
+        model: Optional[str] = None,
+        idempotency_key: Optional[str] = None,
+        **more: Any,
     ) -> Any:
         given = texts if isinstance(texts, str) else list(texts)
         body = _given(input=given, model=model, **more)
-        return self._call("POST", "/ai/nlp/embeddings", body=body)
+        return self._call("POST", "/ai/nlp/embeddings", body=body, headers=_key(idempotency_key))
 
 
 class Jobs(_Service):
@@ -213,7 +231,7 @@ class Jobs(_Service):
             cron=cron,
             **more,
         )
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        headers = _key(idempotency_key)
         kind = SAFE if idempotency_key else ONCE
         return self._call("POST", "/jobs", body=body, headers=headers, kind=kind)
 

@@ -26,7 +26,10 @@ struct mr_bill mr_aisemble_bill(struct mr_call *c);
 double mr_aisemble_seconds(const struct mr_call *c);
 /* MR_EFORBIDDEN unless the caller is the owner of this server. */
 int mr_aisemble_owner_only(const struct mr_call *c, struct mr_err *e);
-/* Runs fn on the threads for model work and returns MR_CALL_LATER; fn's error is rendered. */
+/* The Idempotency-Key of a request that costs: 1 go on; 0 answered with the first one's reply. */
+int mr_aisemble_again(struct mr_call *c, struct mr_err *e);
+/* With its key looked at; runs fn on the threads for model work and returns MR_CALL_LATER; fn's
+ * error is rendered. */
 int mr_aisemble_later(struct mr_call *c, mr_handler_fn *fn, struct mr_err *e);
 
 #endif

@@ -1,5 +1,6 @@
 #include "api/aisemble/aisemble.h"
 #include "api/aisemble/gen_aisemble.h"
+#include "api/keyed.h"
 #include "base/clock.h"
 #include "core/bill/bill.h"
 
@@ -64,7 +65,18 @@ static void run_later(void *arg) {
         mr_call_finish(l->c, rc ? &e : NULL);
 }
 
+int mr_aisemble_again(struct mr_call *c, struct mr_err *e) {
+    struct mr_reply r;
+    int rc = mr_keyed_begin(c, &r, e);
+    if (!rc)
+        mr_keyed_replay(c, &r);
+    return rc;
+}
+
 int mr_aisemble_later(struct mr_call *c, mr_handler_fn *fn, struct mr_err *e) {
+    int again = mr_aisemble_again(c, e);
+    if (again <= 0)
+        return again;
     struct later *l = mr_arena_zalloc(c->req->arena, sizeof *l);
     if (!l)
         return mr_fail(e, MR_ENOMEM, "out of memory");

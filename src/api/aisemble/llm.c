@@ -2,6 +2,7 @@
 #include "api/aisemble/aisemble.h"
 #include "api/aisemble/gen_aisemble.h"
 #include "api/aisemble/params.h"
+#include "api/keyed.h"
 #include "core/money/money.h"
 #include "wire/sse.h"
 
@@ -11,7 +12,8 @@
 struct waiting {
     struct mr_call *c;
     bool chat, stream;
-    bool lost; /* the client is gone or reads too slowly: nothing more is written */
+    bool lost;          /* the client is gone or reads too slowly: nothing more is written */
+    struct mr_buf sent; /* with an Idempotency-Key: the stream, as it goes out */
 };
 
 /* --- the answer --------------------------------------------------------------------------- */
@@ -82,14 +84,22 @@ static bool begin_stream(struct waiting *w) {
     return !w->lost;
 }
 
+static void write_text(struct waiting *w, struct mr_str text) {
+    if (mr_keyed_on(w->c))
+        mr_buf_str(&w->sent, text);
+    if (mr_req_stream_write(w->c->req, text) < 0)
+        w->lost = true;
+}
+
 /* One event; releases the buffer. */
 static void event(struct waiting *w, struct mr_buf *json) {
     struct mr_buf out;
     mr_buf_init(&out, MR_STREAM_WRITE_MAX);
     mr_sse_data(&out, mr_buf_view(json));
-    if (!mr_buf_ok(json) || !mr_buf_ok(&out) || !begin_stream(w) ||
-        mr_req_stream_write(w->c->req, mr_buf_view(&out)) < 0)
+    if (!mr_buf_ok(json) || !mr_buf_ok(&out) || !begin_stream(w))
         w->lost = true;
+    else
+        write_text(w, mr_buf_view(&out));
     mr_buf_release(&out);
     mr_buf_release(json);
 }
@@ -129,8 +139,12 @@ static void end_stream(struct waiting *w, const struct mr_text_result *r) {
         mr_buf_release(&b);
     else
         event(w, &b);
-    if (!w->lost && mr_req_stream_write(w->c->req, MR_LIT("data: [DONE]\n\n")) < 0)
-        w->lost = true;
+    if (!w->lost)
+        write_text(w, MR_LIT("data: [DONE]\n\n"));
+    if (!r->rc)
+        mr_keyed_keep(w->c, 200, MR_LIT("text/event-stream"),
+                      mr_buf_ok(&w->sent) ? mr_buf_view(&w->sent) : mr_strn("", MR_REPLY_MAX + 1));
+    mr_buf_release(&w->sent);
     if (w->lost && mr_req_streaming(w->c->req))
         mr_req_stream_abort(w->c->req);
 }
@@ -167,7 +181,11 @@ static int start(struct mr_call *c, struct mr_text_request *q, bool chat, struct
     uint64_t ticket;
     if (!w)
         return mr_fail(e, MR_ENOMEM, "out of memory");
+    int again = mr_aisemble_again(c, e);
+    if (again <= 0)
+        return again;
     *w = (struct waiting){.c = c, .chat = chat, .stream = mr_call_value(c, "stream")->i != 0};
+    mr_buf_init(&w->sent, MR_REPLY_MAX + 1);
     int rc = mr_aisemble_params(mr_call_value(c, "parameters")->json,
                                 temperature->present ? temperature->f : NAN,
                                 mr_call_i64(c, "max_tokens", 0), c->req->arena, q, e);

@@ -3,7 +3,6 @@
 #include "api/openai/generate.h"
 #include "api/openai/gen_openai.h"
 #include "base/clock.h"
-#include "base/hash.h"
 
 /* --- the end -------------------------------------------------------------------------------- */
 
@@ -21,9 +20,6 @@ static int whole_reply(struct gen *g, struct mr_err *e) {
         v[i] = g->choice[i].out;
     mr_call_buf(g->c, &b);
     mr_openai_put_reply(&b, &g->ask, g->id, g->created, v, g->n, &g->sum);
-    if (mr_buf_ok(&b) && g->keyed)
-        mr_reply_end(g->c->core->db, &g->key,
-                     &(struct mr_reply){200, MR_LIT("application/json"), mr_buf_view(&b)});
     cost_headers(g);
     return mr_openai_json(g->c, 200, &b, e);
 }
@@ -42,8 +38,6 @@ static void finish(struct gen *g) {
             rc = 0; /* said in the stream */
     } else if (!rc)
         rc = whole_reply(g, &e);
-    if (g->keyed && (g->failed || rc))
-        mr_reply_end(c->core->db, &g->key, NULL);
     mr_buf_release(&g->sent);
     for (size_t i = 0; i < g->n; i++)
         mr_buf_release(&g->choice[i].held);
@@ -144,32 +138,12 @@ static int start(struct gen *g, size_t i, struct mr_err *e) {
 
 /* 0: answered from the key; 1: it is new. */
 static int take_key(struct gen *g, struct mr_err *e) {
-    struct mr_call *c = g->c;
-    struct mr_str key = mr_req_header(c->req, "idempotency-key");
     struct mr_reply r;
-    bool again;
-    if (!key.p)
-        return 1;
-    g->key.account = c->who.account;
-    g->key.key = key;
-    struct mr_sha256 *h = mr_sha256_new();
-    if (!h)
-        return mr_fail(e, MR_ENOMEM, "out of memory");
-    mr_sha256_add(h, c->row->path, strlen(c->row->path) + 1);
-    mr_sha256_add(h, c->req->body.p, c->req->body.n);
-    mr_sha256_end(h, g->key.body_hash);
-    mr_sha256_free(h);
-    int rc =
-        mr_reply_begin(c->core->db, &g->key, c->core->started_us, c->req->arena, &r, &again, e);
+    int rc = mr_keyed_begin(g->c, &r, e);
     if (rc)
         return rc;
-    g->keyed = !again;
-    if (!again)
-        return 1;
-    char *type = mr_arena_strn(c->req->arena, r.type.p, r.type.n);
-    mr_req_set_header(c->req, "Idempotency-Replayed", MR_LIT("true"));
-    mr_openai_headers(c);
-    mr_req_reply(c->req, r.status, type ? type : "application/json", r.body, true);
+    mr_openai_headers(g->c);
+    mr_keyed_replay(g->c, &r);
     return 0;
 }
 
@@ -207,11 +181,8 @@ static int begin(struct gen *g, struct mr_err *e) {
     if (rc <= 0)
         return rc;
     rc = prepare(g, e);
-    if (rc) {
-        if (g->keyed)
-            mr_reply_end(g->c->core->db, &g->key, NULL);
+    if (rc)
         return rc;
-    }
     size_t i = 0;
     struct mr_err why;
     while (i < g->n && !(rc = start(g, i, &why)))

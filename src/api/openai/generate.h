@@ -2,9 +2,9 @@
 #ifndef MR_API_OPENAI_GENERATE_H
 #define MR_API_OPENAI_GENERATE_H
 
+#include "api/keyed.h"
 #include "api/openai/openai.h"
 #include "core/money/money.h"
-#include "core/replies/replies.h"
 
 #include <pthread.h>
 
@@ -33,8 +33,6 @@ struct gen {
     struct mr_openai_sum sum;
     int64_t created;
     char id[25];
-    bool keyed; /* the Idempotency-Key is ours to answer */
-    struct mr_reply_key key;
     struct mr_buf sent; /* a keyed stream, as it went out */
 };
 

@@ -19,7 +19,7 @@ static bool open_stream(struct gen *g) {
 static void send_text(struct gen *g, struct mr_str text) {
     if (g->lost || !open_stream(g))
         return;
-    if (g->keyed)
+    if (mr_keyed_on(g->c))
         mr_buf_str(&g->sent, text);
     if (mr_req_stream_write(g->c->req, text) < 0)
         g->lost = true;
@@ -207,11 +207,9 @@ void mr_openai_stream_end(struct gen *g, const struct mr_err *e) {
     }
     if (!e)
         send_text(g, MR_LIT("data: [DONE]\n\n"));
-    if (g->keyed && !e && mr_buf_ok(&g->sent))
-        mr_reply_end(g->c->core->db, &g->key,
-                     &(struct mr_reply){200, MR_LIT("text/event-stream"), mr_buf_view(&g->sent)});
-    else if (g->keyed && !e)
-        mr_reply_end(g->c->core->db, &g->key, NULL);
+    if (!e)
+        mr_keyed_keep(g->c, 200, MR_LIT("text/event-stream"),
+                      mr_buf_ok(&g->sent) ? mr_buf_view(&g->sent) : mr_strn("", MR_REPLY_MAX + 1));
     if (g->lost && mr_req_streaming(g->c->req))
         mr_req_stream_abort(g->c->req);
 }

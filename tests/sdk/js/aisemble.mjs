@@ -18,6 +18,10 @@ const job = await client.jobs.create({
 await client.jobs.wait(job.job_id, { timeoutMs: 60000 });
 out.languages = [];
 for await (const r of client.jobs.allResults(job.job_id)) out.languages.push(r.output.detected_language);
+const twice = { prompt: 'Tell a story.', maxTokens: 6, temperature: 1.5, idempotencyKey: 'js-' + Date.now() };
+out.once = (await client.llm.generate(twice)).request_id === (await client.llm.generate(twice)).request_id;
+const see = { image, topK: 1, idempotencyKey: 'js-see-' + Date.now() };
+out.once &&= (await client.vision.classify(see)).request_id === (await client.vision.classify(see)).request_id;
 try {
   await client.llm.generate({ prompt: 'x', model: 'no-such-model' });
 } catch (e) {

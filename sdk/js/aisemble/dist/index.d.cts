@@ -30,6 +30,8 @@ export interface TextOptions {
   /** top_p, top_k, min_p, frequency_penalty, presence_penalty, seed, stop … */
   parameters?: Json;
   signal?: AbortSignal;
+  /** A repeated call gets the first one's answer and is paid once; here and below. */
+  idempotencyKey?: string;
 }
 export interface Message {
   role: 'system' | 'user' | 'assistant' | 'tool';
@@ -56,13 +58,13 @@ export class AiSembleClient {
     models(): Promise<Json[]>;
   };
   readonly vision: {
-    analyze(options: { image: FileSource; analysisType?: Analysis | Analysis[]; model?: string; signal?: AbortSignal }): Promise<Json>;
-    classify(options: { image: FileSource; model?: string; topK?: number; signal?: AbortSignal }): Promise<Json>;
+    analyze(options: { image: FileSource; analysisType?: Analysis | Analysis[]; model?: string; signal?: AbortSignal; idempotencyKey?: string }): Promise<Json>;
+    classify(options: { image: FileSource; model?: string; topK?: number; signal?: AbortSignal; idempotencyKey?: string }): Promise<Json>;
   };
   readonly nlp: {
-    analyze(options: { text: string; analysisTypes?: TextAnalysis[]; language?: string; signal?: AbortSignal }): Promise<Json>;
-    summarize(options: { text: string; maxLength?: number; minLength?: number; model?: string; signal?: AbortSignal }): Promise<Json>;
-    embeddings(options: { texts: string | string[]; model?: string; signal?: AbortSignal }): Promise<Json>;
+    analyze(options: { text: string; analysisTypes?: TextAnalysis[]; language?: string; signal?: AbortSignal; idempotencyKey?: string }): Promise<Json>;
+    summarize(options: { text: string; maxLength?: number; minLength?: number; model?: string; signal?: AbortSignal; idempotencyKey?: string }): Promise<Json>;
+    embeddings(options: { texts: string | string[]; model?: string; signal?: AbortSignal; idempotencyKey?: string }): Promise<Json>;
   };
   readonly jobs: {
     create(options: {

@@ -17,9 +17,15 @@ function id(text) {
 function members(options) {
   const out = {};
   for (const [k, v] of Object.entries(options ?? {}))
-    if (v !== undefined && k !== 'stream' && k !== 'signal')
+    if (v !== undefined && k !== 'stream' && k !== 'signal' && k !== 'idempotencyKey')
       out[k.replace(/[A-Z]/g, (c) => '_' + c.toLowerCase())] = v instanceof Date ? v.toISOString() : v;
   return out;
+}
+
+/** A key makes a repeated call get the first one's answer, paid once; so it may be repeated at will. */
+function keyed({ idempotencyKey, signal }, kind = SAFE) {
+  if (!idempotencyKey) return { kind, signal };
+  return { kind: SAFE, signal, headers: { 'Idempotency-Key': idempotencyKey } };
 }
 
 class Service {
@@ -42,15 +48,15 @@ class Service {
 }
 
 class LLM extends Service {
-  /** { prompt, model, maxTokens, temperature, parameters, raw, stream, signal }; stream: an async iterable of events. */
+  /** { prompt, model, maxTokens, temperature, parameters, raw, stream, signal, idempotencyKey }; stream: an async iterable of events. */
   generate(options) {
     if (options.stream) return this.streamed('/ai/llm/generate', members(options), options.signal);
-    return this.post('/ai/llm/generate', members(options), { kind: ONCE, signal: options.signal });
+    return this.post('/ai/llm/generate', members(options), keyed(options, ONCE));
   }
-  /** { messages, model, maxTokens, temperature, parameters, stream, signal } */
+  /** { messages, model, maxTokens, temperature, parameters, stream, signal, idempotencyKey } */
   chat(options) {
     if (options.stream) return this.streamed('/ai/llm/chat', members(options), options.signal);
-    return this.post('/ai/llm/chat', members(options), { kind: ONCE, signal: options.signal });
+    return this.post('/ai/llm/chat', members(options), keyed(options, ONCE));
   }
   async models() {
     return (await this.get('/ai/llm/models')).models;
@@ -58,7 +64,7 @@ class LLM extends Service {
 }
 
 class Vision extends Service {
-  async send(path, { image, signal, ...options }) {
+  async send(path, { image, signal, idempotencyKey, ...options }) {
     const { blob, name } = await toFile(image, 'image');
     const form = () => {
       const f = new FormData();
@@ -66,7 +72,7 @@ class Vision extends Service {
       for (const [k, v] of Object.entries(members(options))) f.set(k, typeof v === 'object' ? JSON.stringify(v) : String(v));
       return f;
     };
-    return this.client.request('POST', path, { form, signal });
+    return this.client.request('POST', path, { form, ...keyed({ idempotencyKey, signal }) });
   }
   /** { image, analysisType, model }: object_detection, text_extraction, scene_analysis; default: all. */
   analyze(options) {
@@ -81,15 +87,15 @@ class Vision extends Service {
 class NLP extends Service {
   /** { text, analysisTypes, language } */
   analyze(options) {
-    return this.post('/ai/nlp/analyze', members(options), { signal: options.signal });
+    return this.post('/ai/nlp/analyze', members(options), keyed(options));
   }
   /** { text, maxLength, minLength, model } */
   summarize(options) {
-    return this.post('/ai/nlp/summarize', members(options), { signal: options.signal });
+    return this.post('/ai/nlp/summarize', members(options), keyed(options));
   }
   /** { texts, model } */
   embeddings({ texts, ...options }) {
-    return this.post('/ai/nlp/embeddings', { input: texts, ...members(options) }, { signal: options.signal });
+    return this.post('/ai/nlp/embeddings', { input: texts, ...members(options) }, keyed(options));
   }
 }
 
@@ -97,8 +103,7 @@ class Jobs extends Service {
   /** { name, type, service, parameters, priority, scheduledAt, cron, idempotencyKey } */
   create({ idempotencyKey, parameters, ...options }) {
     const body = { type: 'batch_processing', ...members(options), parameters };
-    const headers = idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : undefined;
-    return this.post('/jobs', body, { headers, kind: idempotencyKey ? SAFE : ONCE, signal: options.signal });
+    return this.post('/jobs', body, keyed({ idempotencyKey, signal: options.signal }, ONCE));
   }
   /** An input file (JSONL, CSV, zip of images) for parameters.input_file. */
   async upload(source, fileName) {
