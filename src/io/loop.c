@@ -31,12 +31,21 @@ struct mr_loop {
     struct mr_loop_io *dead;               /* deleted inside a callback, freed after the batch */
     _Atomic(struct mr_loop_task *) posted; /* a stack, newest first */
     atomic_bool stop;
+    atomic_int refs; /* its owner, and threads that hold its waking back */
 };
+
+#define HELD_MAX 16
+static _Thread_local struct {
+    bool on;
+    int n;
+    struct mr_loop *loop[HELD_MAX];
+} held;
 
 int mr_loop_new(struct mr_loop **ret, struct mr_err *e) {
     struct mr_loop *l = mr_calloc(1, sizeof *l);
     if (!l)
         return mr_fail(e, MR_ENOMEM, "no memory for an event loop");
+    atomic_store(&l->refs, 1);
     l->ep = epoll_create1(EPOLL_CLOEXEC);
     l->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
@@ -58,16 +67,22 @@ static void free_dead(struct mr_loop *l) {
     }
 }
 
-void mr_loop_free(struct mr_loop *l) {
-    if (!l)
+static void unref(struct mr_loop *l) {
+    if (atomic_fetch_sub(&l->refs, 1) != 1)
         return;
-    free_dead(l);
     if (l->ep >= 0)
         close(l->ep);
     if (l->wake >= 0)
         close(l->wake);
     mr_free(l->heap);
     mr_free(l);
+}
+
+void mr_loop_free(struct mr_loop *l) {
+    if (!l)
+        return;
+    free_dead(l);
+    unref(l);
 }
 
 static void wake(struct mr_loop *l) {
@@ -89,8 +104,27 @@ void mr_loop_post(struct mr_loop *l, struct mr_loop_task *t) {
         t->next = old;
     while (!atomic_compare_exchange_weak_explicit(&l->posted, &old, t, memory_order_release,
                                                   memory_order_relaxed));
-    if (!old) /* whoever finds the stack empty wakes the loop */
+    if (old) /* whoever finds the stack empty wakes the loop */
+        return;
+    if (!held.on || held.n == HELD_MAX) {
         wake(l);
+        return;
+    }
+    atomic_fetch_add(&l->refs, 1);
+    held.loop[held.n++] = l;
+}
+
+void mr_loop_hold_wakes(void) {
+    held.on = true;
+}
+
+void mr_loop_wake_held(void) {
+    held.on = false;
+    while (held.n) {
+        struct mr_loop *l = held.loop[--held.n];
+        wake(l);
+        unref(l);
+    }
 }
 
 int64_t mr_loop_now_ns(const struct mr_loop *l) {

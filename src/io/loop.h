@@ -24,6 +24,11 @@ struct mr_loop_task {
     void *arg;
 };
 void mr_loop_post(struct mr_loop *l, struct mr_loop_task *t);
+/* Between these two, posts of this thread do not wake their loops; the second wakes each once. For
+ * a thread with many posts at a time: waking is a system call, and the woken loop would take the
+ * first task alone. */
+void mr_loop_hold_wakes(void);
+void mr_loop_wake_held(void);
 int64_t mr_loop_now_ns(const struct mr_loop *l); /* monotonic, cached an iteration */
 
 typedef void mr_loop_io_fn(void *arg, uint32_t events); /* EPOLLIN … */

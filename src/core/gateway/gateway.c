@@ -7,6 +7,85 @@
 #include <math.h>
 #include <sys/random.h>
 
+/* ---- memory of requests ---- */
+
+static void discard(struct chat *c) {
+    mr_buf_release(&c->messages);
+    mr_buf_release(&c->extra);
+    mr_buf_release(&c->body);
+    mr_buf_release(&c->text);
+    mr_arena_release(&c->arena);
+    mr_arena_release(&c->scratch);
+    mr_free(c);
+}
+
+static bool is_small(const struct chat *c) {
+    return c->messages.cap + c->extra.cap + c->body.cap + c->text.cap <= GATEWAY_SPARE_BYTES &&
+           c->arena.used + c->scratch.used <= GATEWAY_SPARE_BYTES;
+}
+
+void mr_chat_free(struct chat *c) {
+    if (!c)
+        return;
+    struct mr_gateway *g = c->g;
+    if (c->sse_on)
+        mr_sse_release(&c->sse);
+    c->sse_on = false;
+    mr_free(c->model);
+    c->model = NULL;
+    bool keep = is_small(c);
+    if (keep) {
+        pthread_mutex_lock(&g->mu);
+        keep = g->n_spare < GATEWAY_SPARE_MAX;
+        if (keep) {
+            c->next = g->spare;
+            g->spare = c;
+            g->n_spare++;
+        }
+        pthread_mutex_unlock(&g->mu);
+    }
+    if (!keep)
+        discard(c);
+}
+
+/* An empty one, with the memory of an earlier one where there is one. */
+static struct chat *chat_alloc(struct mr_gateway *g) {
+    pthread_mutex_lock(&g->mu);
+    struct chat *c = g->spare;
+    if (c) {
+        g->spare = c->next;
+        g->n_spare--;
+    }
+    pthread_mutex_unlock(&g->mu);
+    if (c) {
+        struct chat was = {.messages = c->messages,
+                           .extra = c->extra,
+                           .body = c->body,
+                           .text = c->text,
+                           .arena = c->arena,
+                           .scratch = c->scratch};
+        *c = was;
+        mr_buf_clear(&c->messages);
+        mr_buf_clear(&c->extra);
+        mr_buf_clear(&c->body);
+        mr_buf_clear(&c->text);
+        mr_arena_reset(&c->arena);
+        mr_arena_reset(&c->scratch);
+    } else {
+        c = mr_calloc(1, sizeof *c);
+        if (!c)
+            return NULL;
+        mr_buf_init(&c->messages, SIZE_MAX / 4);
+        mr_buf_init(&c->extra, SIZE_MAX / 4);
+        mr_buf_init(&c->body, SIZE_MAX / 4);
+        mr_buf_init(&c->text, g->c.reply_max);
+        mr_arena_init(&c->arena, g->c.reply_max * 4 + (1 << 20));
+        mr_arena_init(&c->scratch, g->c.reply_max * 4 + (1 << 20));
+    }
+    c->g = g;
+    return c;
+}
+
 /* ---- setting up ---- */
 
 static const char *keep(struct mr_gateway *g, const char *s) {
@@ -70,6 +149,7 @@ int mr_gateway_new(const struct mr_gateway_config *c, struct mr_gateway **ret, s
     if (!g)
         return mr_fail(e, MR_ENOMEM, "no memory for the gateway");
     mr_arena_init(&g->arena, 16 << 20);
+    pthread_mutex_init(&g->mu, NULL);
     g->c = *c;
     g->c.deadline_ms = c->deadline_ms > 0 ? c->deadline_ms : 30000;
     g->c.retries = c->retries < 0 ? 2 : c->retries;
@@ -106,6 +186,12 @@ void mr_gateway_free(struct mr_gateway *g) {
         return;
     for (size_t i = 0; i < g->n; i++)
         pthread_mutex_destroy(&g->targets[i].mu);
+    while (g->spare) {
+        struct chat *c = g->spare;
+        g->spare = c->next;
+        discard(c);
+    }
+    pthread_mutex_destroy(&g->mu);
     mr_free(g->targets);
     mr_free(g->listing);
     mr_arena_release(&g->arena);
@@ -165,21 +251,6 @@ size_t mr_gateway_stats(struct mr_gateway *g, struct mr_gateway_stats *out, size
 
 /* ---- one request ---- */
 
-void mr_chat_free(struct chat *c) {
-    if (!c)
-        return;
-    if (c->sse_on)
-        mr_sse_release(&c->sse);
-    mr_buf_release(&c->messages);
-    mr_buf_release(&c->extra);
-    mr_buf_release(&c->body);
-    mr_buf_release(&c->text);
-    mr_arena_release(&c->arena);
-    mr_arena_release(&c->scratch);
-    mr_free(c->model);
-    mr_free(c);
-}
-
 int mr_chat_render(struct chat *c, struct mr_err *e) {
     struct mr_chat_body b = {.model = mr_str(c->model ? c->model : c->t->p.model),
                              .messages_json = mr_buf_view(&c->messages),
@@ -215,17 +286,10 @@ static void keep_messages(struct chat *c, const struct mr_chat_body *b) {
 }
 
 static struct chat *chat_new(struct mr_gateway *g, const struct mr_chat_request *q) {
-    struct chat *c = mr_calloc(1, sizeof *c);
+    struct chat *c = chat_alloc(g);
     if (!c)
         return NULL;
-    c->g = g;
     c->t = find(g, mr_str(q->provider->name));
-    mr_buf_init(&c->messages, SIZE_MAX / 4);
-    mr_buf_init(&c->extra, SIZE_MAX / 4);
-    mr_buf_init(&c->body, SIZE_MAX / 4);
-    mr_buf_init(&c->text, g->c.reply_max);
-    mr_arena_init(&c->arena, g->c.reply_max * 4 + (1 << 20));
-    mr_arena_init(&c->scratch, g->c.reply_max * 4 + (1 << 20));
     c->max_tokens = q->body.max_tokens;
     c->temperature = q->body.temperature;
     c->stream = q->body.stream;

@@ -14,10 +14,12 @@
 enum {
     GATEWAY_BACKOFF_MS = 500, /* the first retry waits up to that, each later one twice as long */
     GATEWAY_BACKOFF_MAX_MS = 8000,
-    GATEWAY_LAST_MS = 100, /* a retry needs at least that much of the deadline */
-    GATEWAY_SWEEP_MS = 50, /* how often the queue is looked through for passed deadlines */
-    GATEWAY_HOPS_MAX = 3,  /* fallbacks of one request */
-    GATEWAY_FULL_MS = 1000 /* Retry-After when the queue is full */
+    GATEWAY_LAST_MS = 100,        /* a retry needs at least that much of the deadline */
+    GATEWAY_SWEEP_MS = 50,        /* how often the queue is looked through for passed deadlines */
+    GATEWAY_HOPS_MAX = 3,         /* fallbacks of one request */
+    GATEWAY_FULL_MS = 1000,       /* Retry-After when the queue is full */
+    GATEWAY_SPARE_MAX = 256,      /* chats kept for the next requests */
+    GATEWAY_SPARE_BYTES = 1 << 16 /* of each of their buffers, at most */
 };
 
 struct chat;
@@ -43,6 +45,9 @@ struct mr_gateway {
     size_t n;
     uint64_t random;       /* the upstream's thread only */
     struct mr_arena arena; /* the strings */
+    pthread_mutex_t mu;    /* what follows */
+    struct chat *spare;
+    size_t n_spare;
 };
 
 struct chat {

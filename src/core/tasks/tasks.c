@@ -3,6 +3,11 @@
 #include "base/alloc.h"
 #include "core/tasks/tasks_priv.h"
 
+enum {
+    SPARE_MAX = 256,     /* memory of so many tasks is kept for the next ones */
+    SPARE_BYTES = 16384, /* unless it is more than that */
+};
+
 static const char *const names[] = {"pending", "processing", "completed", "failed"};
 
 const char *mr_task_status_name(enum mr_task_status s) {
@@ -38,14 +43,34 @@ int mr_tasks_open(const struct mr_tasks_config *c, struct mr_tasks **ret, struct
 
 /* --- jobs --------------------------------------------------------------------------------- */
 
+static void one_less(struct mr_tasks *t) { /* mu held */
+    if (!--t->jobs)
+        pthread_cond_broadcast(&t->idle);
+}
+
+void mr_task_job_gone(struct mr_tasks *t) {
+    pthread_mutex_lock(&t->mu);
+    one_less(t);
+    pthread_mutex_unlock(&t->mu);
+}
+
 void mr_task_job_free(struct mr_task_job *j) {
     struct mr_tasks *t = j->t;
     struct mr_arena arena = j->arena; /* the job lies in it */
-    mr_arena_release(&arena);
+    bool small = arena.used <= SPARE_BYTES, kept = false;
+    if (!small)
+        mr_arena_release(&arena);
     pthread_mutex_lock(&t->mu);
-    if (!--t->jobs)
-        pthread_cond_broadcast(&t->idle);
+    if (small && t->n_spare < SPARE_MAX) {
+        j->next = t->spare;
+        t->spare = j;
+        t->n_spare++;
+        kept = true;
+    }
+    one_less(t);
     pthread_mutex_unlock(&t->mu);
+    if (small && !kept)
+        mr_arena_release(&arena);
 }
 
 void mr_task_answer(struct mr_task_job *j, const struct mr_err *e) {
@@ -60,8 +85,7 @@ void mr_task_stick(struct mr_task_job *j) {
     pthread_mutex_lock(&t->mu);
     j->next = t->stuck;
     t->stuck = j;
-    if (!--t->jobs)
-        pthread_cond_broadcast(&t->idle);
+    one_less(t);
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -99,6 +123,11 @@ void mr_tasks_free(struct mr_tasks *t) {
         int rc = mr_db_write(t->c.db, mr_task_commit_in, j, NULL);
         mr_hold_end(t->c.ledger, &j->hold, rc ? 0 : j->task.cost_nano);
         mr_task_job_free(j);
+    }
+    while ((j = t->spare)) {
+        struct mr_arena arena = j->arena;
+        t->spare = j->next;
+        mr_arena_release(&arena);
     }
     pthread_cond_destroy(&t->idle);
     pthread_mutex_destroy(&t->mu);

@@ -19,22 +19,38 @@ static int keep(struct mr_task_job *j, struct mr_str *s, struct mr_err *e) {
     return s->p ? 0 : mr_fail(e, MR_ETOOBIG, "the request does not fit into memory");
 }
 
+/* An empty arena, from a task that is over where there is one. */
+static void take_arena(struct mr_tasks *t, struct mr_arena *ret) {
+    pthread_mutex_lock(&t->mu);
+    struct mr_task_job *spare = t->spare;
+    if (spare) {
+        t->spare = spare->next;
+        t->n_spare--;
+    }
+    t->jobs++;
+    pthread_mutex_unlock(&t->mu);
+    if (spare) {
+        *ret = spare->arena; /* the job lies in it */
+        mr_arena_reset(ret);
+    } else {
+        mr_arena_init(ret, JOB_MAX);
+    }
+}
+
 static int job_new(struct mr_tasks *t, const struct mr_task_request *q, struct mr_task_job **ret,
                    struct mr_err *e) {
     struct mr_arena arena;
-    mr_arena_init(&arena, JOB_MAX);
+    take_arena(t, &arena);
     struct mr_task_job *j = mr_arena_zalloc(&arena, sizeof *j);
     if (!j) {
         mr_arena_release(&arena);
+        mr_task_job_gone(t);
         return mr_fail(e, MR_ENOMEM, "out of memory");
     }
     j->t = t;
     j->arena = arena;
     j->q = *q;
     j->who = q->who;
-    pthread_mutex_lock(&t->mu);
-    t->jobs++;
-    pthread_mutex_unlock(&t->mu);
     int rc = keep(j, &j->q.prompt, e);
     if (!rc)
         rc = keep(j, &j->q.end_user, e);

@@ -23,7 +23,9 @@ struct mr_tasks {
     struct mr_task_ids ids;
     pthread_mutex_t mu;
     pthread_cond_t idle;
-    size_t jobs;                /* under way, without the stuck ones */
+    size_t jobs;               /* under way, without the stuck ones */
+    struct mr_task_job *spare; /* over: their arenas are used again */
+    size_t n_spare;
     struct mr_task_job *stuck;  /* their end could not be committed */
     unsigned idempotency_count; /* writer thread: old keys are removed now and then */
     atomic_uint_least64_t created, completed, failed, replayed;
@@ -58,6 +60,7 @@ struct mr_task_job {
 
 /* tasks.c */
 void mr_task_job_free(struct mr_task_job *j);
+void mr_task_job_gone(struct mr_tasks *t); /* counted, but never came to be */
 void mr_task_answer(struct mr_task_job *j, const struct mr_err *e_or_null);
 void mr_task_retry_stuck(struct mr_tasks *t);
 void mr_task_stick(struct mr_task_job *j);

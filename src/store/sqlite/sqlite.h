@@ -65,13 +65,14 @@ struct mr_db {
     pthread_mutex_t writer_mu; /* recursive; held around each use of the writer in memory mode */
     pthread_t thread;
     bool thread_started;
-    int wal_pages; /* writer thread only */
+    int wal_pages;           /* writer thread only */
+    struct mr_db_job *taken; /* writer thread only: off the queue, not yet run */
 
     pthread_mutex_t mu; /* the queue and the figures */
     pthread_cond_t work;
     struct mr_db_job *head, **tail;
     size_t queued;
-    bool stopping;
+    bool stopping, waiting; /* waiting: the writer thread sleeps and nobody has woken it yet */
     struct mr_db_stats stats;
 
     pthread_mutex_t readers_mu;

@@ -1,9 +1,11 @@
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "io/loop.h"
 #include "store/sqlite/sqlite.h"
 
 enum {
     CHECKPOINT_PAGES = 1000, /* 4 MiB: copied back after the waiters are woken */
+    WAKE_EVERY = 8,          /* callbacks between two wake-ups of the loops that they post to */
     RESTART_PAGES = 16000,   /* 64 MiB: readers hold it up; wait for them briefly */
 };
 
@@ -11,17 +13,21 @@ bool mr_sqlite_on_writer(struct mr_db *db) {
     return db->thread_started && pthread_equal(db->thread, pthread_self());
 }
 
+/* The next one; everything queued is taken at once, under one lock. */
 static struct mr_db_job *pop(struct mr_db *db) {
-    pthread_mutex_lock(&db->mu);
-    struct mr_db_job *j = db->head;
+    if (!db->taken) {
+        pthread_mutex_lock(&db->mu);
+        db->taken = db->head;
+        db->head = NULL;
+        db->tail = &db->head;
+        db->queued = 0;
+        pthread_mutex_unlock(&db->mu);
+    }
+    struct mr_db_job *j = db->taken;
     if (j) {
-        db->head = j->next;
-        if (!db->head)
-            db->tail = &db->head;
-        db->queued--;
+        db->taken = j->next;
         j->next = NULL;
     }
-    pthread_mutex_unlock(&db->mu);
     return j;
 }
 
@@ -124,13 +130,18 @@ static void wake(struct mr_db *db, struct mr_db_job *batch, int64_t took_ns) {
         }
     }
     pthread_mutex_unlock(&db->mu);
-    while (async) {
+    for (unsigned i = 0; async; i++) {
         struct mr_db_job *j = async;
         async = j->next;
+        if (i % WAKE_EVERY == 0)
+            mr_loop_hold_wakes();
         if (j->done)
             j->done(j->arg, j->rc, &j->err);
         mr_free(j);
+        if (i % WAKE_EVERY == WAKE_EVERY - 1)
+            mr_loop_wake_held();
     }
+    mr_loop_wake_held();
 }
 
 static void checkpoint(struct mr_db *db) {
@@ -188,9 +199,12 @@ static void *writer_main(void *arg) {
     (void)pthread_setname_np(pthread_self(), "db-writer");
     for (;;) {
         pthread_mutex_lock(&db->mu);
-        while (!db->head && !db->stopping)
+        while (!db->taken && !db->head && !db->stopping) {
+            db->waiting = true;
             pthread_cond_wait(&db->work, &db->mu);
-        bool end = !db->head && db->stopping;
+        }
+        db->waiting = false;
+        bool end = !db->taken && !db->head && db->stopping;
         pthread_mutex_unlock(&db->mu);
         if (end)
             return NULL;
@@ -239,7 +253,10 @@ static int enqueue(struct mr_db *db, struct mr_db_job *j, struct mr_err *e) {
     *db->tail = j;
     db->tail = &j->next;
     db->queued++;
-    pthread_cond_signal(&db->work);
+    if (db->waiting) { /* once: it takes all that is there */
+        db->waiting = false;
+        pthread_cond_signal(&db->work);
+    }
     return 0;
 }
 

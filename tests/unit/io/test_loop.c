@@ -131,6 +131,47 @@ static void on_readable(void *arg, uint32_t events) {
     mr_loop_stop(c->l);
 }
 
+static void count_one(void *arg) {
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+/* Held back: run by a loop that is awake or ends, woken for once otherwise; a loop may be freed
+ * meanwhile. More loops than are held are woken at once. */
+MR_TEST(posts_whose_wake_up_is_held_back) {
+    enum { N = 24 };
+    struct mr_loop *l[N];
+    struct mr_loop_task t[N], more[N], end[N];
+    pthread_t th[N];
+    atomic_int n_run = 0, gone = 0;
+    for (int i = 0; i < N; i++) {
+        CHECK_INT(mr_loop_new(&l[i], NULL), 0);
+        pthread_create(&th[i], NULL, run, l[i]);
+        t[i] = more[i] = (struct mr_loop_task){.fn = count_one, .arg = &n_run};
+        end[i] = (struct mr_loop_task){.fn = stop, .arg = l[i]};
+    }
+    mr_loop_hold_wakes();
+    for (int i = 0; i < N; i++) {
+        mr_loop_post(l[i], &t[i]);
+        mr_loop_post(l[i], &more[i]);
+        mr_loop_post(l[i], &end[i]);
+    }
+    mr_loop_wake_held();
+    for (int i = 0; i < N; i++) { /* every loop was woken, or this never ends */
+        pthread_join(th[i], NULL);
+        mr_loop_free(l[i]);
+    }
+    CHECK_INT(atomic_load(&n_run), 2 * N);
+    CHECK_INT(mr_loop_new(&l[0], NULL), 0);
+    t[0] = (struct mr_loop_task){.fn = count_one, .arg = &gone};
+    mr_loop_hold_wakes();
+    mr_loop_post(l[0], &t[0]);
+    mr_loop_stop(l[0]);
+    mr_loop_run(l[0]);
+    mr_loop_free(l[0]);
+    mr_loop_wake_held();
+    CHECK_INT(atomic_load(&gone), 1);
+}
+
 MR_TEST(delete_inside_a_batch) {
     struct pair_case c = {0};
     int a[2], b[2];
@@ -183,5 +224,6 @@ MR_TEST(pool_is_bounded_and_finishes) {
     CHECK_INT(atomic_load(&done), accepted);
 }
 
-MR_TEST_MAIN(CASE(timers), CASE(posts), CASE(delete_inside_a_batch), CASE(add_reports_errors),
+MR_TEST_MAIN(CASE(timers), CASE(posts), CASE(posts_whose_wake_up_is_held_back),
+             CASE(delete_inside_a_batch), CASE(add_reports_errors),
              CASE(pool_is_bounded_and_finishes))
