@@ -65,6 +65,9 @@ void mr_db_bind_i64(struct mr_stmt *s, int i, int64_t v);
 void mr_db_bind_f64(struct mr_stmt *s, int i, double v);
 void mr_db_bind_str(struct mr_stmt *s, int i, struct mr_str v); /* p == NULL binds NULL; copied */
 void mr_db_bind_blob(struct mr_stmt *s, int i, const void *p, size_t n);
+/* Not copied: unchanged until the statement is done. */
+void mr_db_bind_static(struct mr_stmt *s, int i, struct mr_str v);
+void mr_db_bind_zeros(struct mr_stmt *s, int i, size_t n); /* a blob of n zeros */
 void mr_db_bind_id(struct mr_stmt *s, int i, struct mr_id id);
 void mr_db_bind_null(struct mr_stmt *s, int i);
 /* 1 = a row, 0 = done, negative = error (MR_ECONFLICT on a constraint, MR_ENOSPC on a full disk).
@@ -75,6 +78,8 @@ void mr_db_done(struct mr_stmt *s);
 /* Steps to the end; for statements without rows. */
 int mr_db_exec(struct mr_stmt *s, struct mr_err *e);
 int64_t mr_db_changes(struct mr_tx *tx);
+/* Of the transaction under way: those begun before it are committed or undone. Write functions. */
+uint64_t mr_db_serial(const struct mr_tx *tx);
 
 int64_t mr_db_i64(struct mr_stmt *s, int col); /* 0-based; NULL reads as 0 */
 double mr_db_f64(struct mr_stmt *s, int col);

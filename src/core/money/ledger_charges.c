@@ -143,20 +143,22 @@ int mr_charge_open_in(struct mr_ledger *l, struct mr_tx *tx, const struct mr_hol
     int rc = mr_db_prepare(tx,
                            "INSERT INTO charges(id, account, key_id, family, provider, model, "
                            "price_version, end_user, reserved, created_at, state, settled_at, "
-                           "entry) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, 0)",
+                           "entry) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, -?10, ?11)",
                            &s, e);
     if (rc)
         return rc;
     mr_db_bind_i64(s, 1, h->charge);
     mr_db_bind_id(s, 2, h->account);
     mr_db_bind_id(s, 3, h->key);
-    mr_db_bind_str(s, 4, mr_str(r->family));
-    mr_db_bind_str(s, 5, r->provider);
-    mr_db_bind_str(s, 6, r->model);
-    mr_db_bind_str(s, 7, r->price_version);
+    mr_db_bind_static(s, 4, mr_str(r->family));
+    mr_db_bind_static(s, 5, r->provider);
+    mr_db_bind_static(s, 6, r->model);
+    mr_db_bind_static(s, 7, r->price_version);
     mr_db_bind_i64(s, 8, r->end_user);
     mr_db_bind_i64(s, 9, h->reserved_nano);
     mr_db_bind_i64(s, 10, h->at_us);
+    /* Negative numbers about as long as those that will replace them: the row stays in place. */
+    mr_db_bind_i64(s, 11, -atomic_load(&l->next_entry));
     return mr_db_exec(s, e);
 }
 

@@ -19,7 +19,7 @@ static const struct {
      "SELECT c.id FROM charges c LEFT JOIN ledger l ON l.id = c.entry WHERE c.state = 1 AND "
      "(l.id IS NULL OR l.charge <> c.id) LIMIT 1"},
     {"a charge that is not settled has an entry: charge",
-     "SELECT id FROM charges WHERE state <> 1 AND entry <> 0 LIMIT 1"},
+     "SELECT id FROM charges WHERE state <> 1 AND entry > 0 LIMIT 1"},
     {"an open charge is below the mark under which all are closed: charge",
      "SELECT id FROM charges WHERE state = 0 AND id < (SELECT closed_below FROM ledger_state "
      "WHERE id = 1) LIMIT 1"},

@@ -20,20 +20,20 @@ int mr_ledger_add_entry(struct mr_ledger *l, struct mr_tx *tx, const struct mr_e
     mr_db_bind_i64(s, 4, n->debit);
     mr_db_bind_i64(s, 5, n->credit);
     mr_db_bind_i64(s, 6, n->amount);
-    mr_db_bind_str(s, 7, n->currency);
+    mr_db_bind_static(s, 7, n->currency);
     mr_db_bind_id(s, 8, n->account);
     mr_db_bind_id(s, 9, n->key);
     mr_db_bind_i64(s, 10, n->end_user);
-    mr_db_bind_str(s, 11, n->provider);
-    mr_db_bind_str(s, 12, n->model);
-    mr_db_bind_str(s, 13, n->price_version);
+    mr_db_bind_static(s, 11, n->provider);
+    mr_db_bind_static(s, 12, n->model);
+    mr_db_bind_static(s, 13, n->price_version);
     mr_db_bind_i64(s, 14, n->charge);
     mr_db_bind_i64(s, 15, n->tokens.input);
     mr_db_bind_i64(s, 16, n->tokens.cached);
     mr_db_bind_i64(s, 17, n->tokens.cache_write);
     mr_db_bind_i64(s, 18, n->tokens.output);
     mr_db_bind_i64(s, 19, n->estimated);
-    mr_db_bind_str(s, 20, n->ref);
+    mr_db_bind_static(s, 20, n->ref);
     rc = mr_db_exec(s, e);
     if (rc == 0 && ret_id)
         *ret_id = id;

@@ -7,8 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MR_QUARTER_US INT64_C(900000000)
-#define MR_HOLD_SLOTS 4096
+#define MR_QUARTER_US  INT64_C(900000000)
+#define MR_HOLD_SLOTS  4096
+#define MR_KNOWN_USERS 1024
 
 /* A cost counted while its subject was not loaded: what is loaded then may have it in it. */
 struct mr_late_cost {
@@ -48,7 +49,19 @@ struct mr_zone_kept {
     struct mr_zone *zone;
 };
 
+/* An end user seen lately. Only what an earlier transaction created: this one may be undone. End
+ * users are never deleted. */
+struct mr_known_user {
+    struct mr_id account;
+    int64_t id; /* 0 = empty */
+    size_t name_n;
+    char name[72];
+};
+
 struct mr_ledger {
+    struct mr_known_user known[MR_KNOWN_USERS]; /* writer thread only, as the next two */
+    uint64_t fresh_serial;                      /* the transaction that created end users last */
+    int64_t fresh_user;                         /* the first of those */
     struct mr_db *db;
     struct mr_price_book *prices;
     struct mr_events *events;

@@ -184,7 +184,8 @@ static int get_tx(struct mr_tx *tx, void *arg, struct mr_err *e) {
         tx,
         "SELECT c.family, COALESCE(l.provider, c.provider), COALESCE(l.model, c.model), "
         "COALESCE(l.price_version, c.price_version), u.name, c.key_id, c.state, c.reserved, "
-        "COALESCE(l.amount, 0), c.created_at, c.settled_at, COALESCE(l.input, 0), "
+        "COALESCE(l.amount, 0), c.created_at, "
+        "CASE WHEN c.state = 0 THEN 0 ELSE c.settled_at END, COALESCE(l.input, 0), "
         "COALESCE(l.cached, 0), COALESCE(l.cache_write, 0), COALESCE(l.output, 0), "
         "COALESCE(l.estimated, 0) FROM charges c LEFT JOIN ledger l ON l.id = c.entry "
         "LEFT JOIN end_users u ON u.id = c.end_user WHERE c.id = ?1 AND c.account = ?2",

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/hash.h"
 #include "core/money/ledger_priv.h"
 
 enum { NAME_MAX_BYTES = 256 };
@@ -26,12 +27,38 @@ static int find(struct mr_tx *tx, struct mr_id account, struct mr_str name, int6
     return 0;
 }
 
+static struct mr_known_user *slot_of(struct mr_ledger *l, struct mr_id account,
+                                     struct mr_str name) {
+    uint64_t h = mr_hash64(name) ^ mr_hash64(mr_strn((const char *)account.b, sizeof account.b));
+    return &l->known[h % MR_KNOWN_USERS];
+}
+
+static bool is_known(const struct mr_known_user *k, struct mr_id account, struct mr_str name) {
+    return k->id && k->name_n == name.n && memcmp(k->name, name.p, name.n) == 0 &&
+           mr_id_eq(k->account, account);
+}
+
+static void know(struct mr_known_user *k, struct mr_id account, struct mr_str name, int64_t id) {
+    if (name.n > sizeof k->name)
+        return;
+    *k = (struct mr_known_user){.account = account, .id = id, .name_n = name.n};
+    memcpy(k->name, name.p, name.n);
+}
+
 int mr_end_user_in(struct mr_ledger *l, struct mr_tx *tx, struct mr_id account, struct mr_str name,
                    int64_t *ret, struct mr_err *e) {
     int64_t id = 0;
     int rc = name_ok(name, e);
-    if (rc == 0)
-        rc = find(tx, account, name, &id, e);
+    if (rc)
+        return rc;
+    struct mr_known_user *k = slot_of(l, account, name);
+    if (is_known(k, account, name)) {
+        *ret = k->id;
+        return 0;
+    }
+    rc = find(tx, account, name, &id, e);
+    if (rc == 0 && id && !(l->fresh_serial == mr_db_serial(tx) && id >= l->fresh_user))
+        know(k, account, name, id);
     if (rc == 0 && !id) {
         struct mr_stmt *s;
         rc = mr_db_prepare(
@@ -40,6 +67,10 @@ int mr_end_user_in(struct mr_ledger *l, struct mr_tx *tx, struct mr_id account, 
         if (rc)
             return rc;
         id = atomic_fetch_add(&l->next_user, 1);
+        if (l->fresh_serial != mr_db_serial(tx)) {
+            l->fresh_serial = mr_db_serial(tx);
+            l->fresh_user = id;
+        }
         mr_db_bind_i64(s, 1, id);
         mr_db_bind_id(s, 2, account);
         mr_db_bind_str(s, 3, name);

@@ -58,9 +58,12 @@ void mr_task_job_free(struct mr_task_job *j) {
     struct mr_tasks *t = j->t;
     struct mr_arena arena = j->arena; /* the job lies in it */
     bool small = arena.used <= SPARE_BYTES, kept = false;
-    if (!small)
-        mr_arena_release(&arena);
     pthread_mutex_lock(&t->mu);
+    if (j->open_id) {
+        *(j->open_prev ? &j->open_prev->open_next : &t->open) = j->open_next;
+        if (j->open_next)
+            j->open_next->open_prev = j->open_prev;
+    }
     if (small && t->n_spare < SPARE_MAX) {
         j->next = t->spare;
         t->spare = j;
@@ -69,8 +72,32 @@ void mr_task_job_free(struct mr_task_job *j) {
     }
     one_less(t);
     pthread_mutex_unlock(&t->mu);
-    if (small && !kept)
+    if (!kept)
         mr_arena_release(&arena);
+}
+
+/* --- what has not ended -------------------------------------------------------------------- */
+
+void mr_task_opened(struct mr_task_job *j) {
+    struct mr_tasks *t = j->t;
+    pthread_mutex_lock(&t->mu);
+    j->open_id = j->task.id;
+    j->open_prev = NULL;
+    j->open_next = t->open;
+    if (t->open)
+        t->open->open_prev = j;
+    t->open = j;
+    pthread_mutex_unlock(&t->mu);
+}
+
+int64_t mr_task_first_open(struct mr_tasks *t, struct mr_id account) {
+    int64_t first = 0;
+    pthread_mutex_lock(&t->mu);
+    for (const struct mr_task_job *j = t->open; j; j = j->open_next)
+        if (mr_id_eq(j->who.account, account) && (!first || j->open_id < first))
+            first = j->open_id;
+    pthread_mutex_unlock(&t->mu);
+    return first;
 }
 
 void mr_task_answer(struct mr_task_job *j, const struct mr_err *e) {

@@ -79,11 +79,13 @@ void mr_task_chat_done(void *arg, const struct mr_chat_result *r) {
 
 int mr_task_commit_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     struct mr_task_job *j = arg;
-    struct mr_ledger *l = j->t->c.ledger;
+    struct mr_tasks *t = j->t;
+    struct mr_ledger *l = t->c.ledger;
     int rc = j->billed ? mr_charge_settle_in(l, tx, j->hold.charge, &j->settle, e)
                        : mr_charge_release_in(l, tx, j->hold.charge, e);
     if (!rc)
         rc = mr_task_end_in(tx, j->who.account, &j->task, j->rc, e);
+    mr_task_learn_room(t, &j->task);
     /* What failed and cost nothing may be tried again under its key. */
     if (!rc && j->rc && !j->billed && j->q.idempotency_key.p)
         rc = mr_task_key_drop_in(tx, j->who.account, j->q.idempotency_key, e);
@@ -111,8 +113,8 @@ static void committed(void *arg, int rc, const struct mr_err *err) {
     atomic_fetch_add_explicit(j->rc ? &t->failed : &t->completed, 1, memory_order_relaxed);
     mr_task_answer(j, j->rc ? &j->err : NULL);
     mr_crash_point("answered");
-    mr_task_job_free(j);
     mr_task_retry_stuck(t);
+    mr_task_job_free(j); /* the last one's end may end t */
 }
 
 void mr_task_commit(struct mr_task_job *j) {

@@ -27,6 +27,8 @@ struct mr_tasks {
     struct mr_task_job *spare; /* over: their arenas are used again */
     size_t n_spare;
     struct mr_task_job *stuck;  /* their end could not be committed */
+    struct mr_task_job *open;   /* those with a row */
+    int64_t room;               /* writer thread: bytes that a row grows by at its end, mostly */
     unsigned idempotency_count; /* writer thread: old keys are removed now and then */
     atomic_uint_least64_t created, completed, failed, replayed;
 };
@@ -35,6 +37,8 @@ struct mr_tasks {
 struct mr_task_job {
     struct mr_tasks *t;
     struct mr_task_job *next;
+    struct mr_task_job *open_prev, *open_next; /* while its row may say that it has not ended */
+    int64_t open_id;                           /* 0: not among those */
     struct mr_arena arena;
     struct mr_task_request q; /* strings in the arena */
     struct mr_principal who;
@@ -64,6 +68,9 @@ void mr_task_job_gone(struct mr_tasks *t); /* counted, but never came to be */
 void mr_task_answer(struct mr_task_job *j, const struct mr_err *e_or_null);
 void mr_task_retry_stuck(struct mr_tasks *t);
 void mr_task_stick(struct mr_task_job *j);
+void mr_task_opened(struct mr_task_job *j);
+/* The lowest id of the account's tasks that have not ended, 0 = none. Rows below it have. */
+int64_t mr_task_first_open(struct mr_tasks *t, struct mr_id account);
 
 /* tasks_finish.c */
 void mr_task_chat_done(void *arg, const struct mr_chat_result *r);
@@ -79,7 +86,9 @@ int mr_tasks_recover(struct mr_tasks *t, struct mr_err *e);
 /* tasks_sql.c: inside a transaction */
 int mr_task_next_id(struct mr_tasks *t, struct mr_tx *tx, struct mr_id account, int64_t *ret,
                     struct mr_err *e);
-int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_err *e);
+/* Also counts it as open, before anyone can see its row. */
+int mr_task_insert_in(struct mr_tx *tx, struct mr_task_job *j, struct mr_err *e);
+void mr_task_learn_room(struct mr_tasks *t, const struct mr_task_info *ended);
 int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task_info *k,
                    int error_code, struct mr_err *e);
 /* *ret_code: enum mr_code of a failed task. */

@@ -27,7 +27,7 @@ int mr_task_get(struct mr_tasks *t, struct mr_id account, int64_t id, struct mr_
 struct list {
     struct mr_id account;
     int status;
-    int64_t limit, offset;
+    int64_t limit, offset, first_open;
     struct mr_arena *arena;
     struct mr_task_info *v;
     size_t n;
@@ -38,17 +38,18 @@ struct list {
     "end_user, error FROM tasks WHERE account_id = ?1 "
 #define PAGE "ORDER BY id DESC LIMIT ?2 OFFSET ?3"
 
-/* One text a status: the partial index serves only conditions that it can see. */
+/* One text a status: the partial index (of failed tasks) serves only conditions that it can see.
+ * What has not ended is never below ?4. */
 static const char *sql_of(int status) {
     switch (status) {
     case MR_TASK_PENDING:
-        return COLUMNS "AND status <> 2 AND status = 0 " PAGE;
+        return COLUMNS "AND id >= ?4 AND status = 0 " PAGE;
     case MR_TASK_PROCESSING:
-        return COLUMNS "AND status <> 2 AND status = 1 " PAGE;
+        return COLUMNS "AND id >= ?4 AND status = 1 " PAGE;
     case MR_TASK_COMPLETED:
         return COLUMNS "AND status = 2 " PAGE;
     case MR_TASK_FAILED:
-        return COLUMNS "AND status <> 2 AND status = 3 " PAGE;
+        return COLUMNS "AND status = 3 " PAGE;
     default:
         return COLUMNS PAGE;
     }
@@ -82,6 +83,8 @@ static int list_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     mr_db_bind_id(s, 1, l->account);
     mr_db_bind_i64(s, 2, l->limit);
     mr_db_bind_i64(s, 3, l->offset);
+    if (l->status == MR_TASK_PENDING || l->status == MR_TASK_PROCESSING)
+        mr_db_bind_i64(s, 4, l->first_open);
     while ((rc = mr_db_step(s, e)) > 0) {
         rc = row(l, s, e);
         if (rc) {
@@ -95,11 +98,14 @@ static int list_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
 int mr_task_list(struct mr_tasks *t, struct mr_id account, int status, int64_t limit,
                  int64_t offset, struct mr_arena *arena, struct mr_task_info **ret, size_t *ret_n,
                  struct mr_err *e) {
-    struct list l = {account, status, limit, offset, arena, NULL, 0};
+    struct list l = {account, status, limit, offset, 0, arena, NULL, 0};
     l.v = mr_arena_array(arena, (size_t)(limit > 0 ? limit : 1), sizeof *l.v);
     if (!l.v)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    int rc = mr_db_read(t->c.db, list_in, &l, e);
+    bool open = status == MR_TASK_PENDING || status == MR_TASK_PROCESSING;
+    if (open) /* before the snapshot: what is opened after this has higher ids */
+        l.first_open = mr_task_first_open(t, account);
+    int rc = open && !l.first_open ? 0 : mr_db_read(t->c.db, list_in, &l, e);
     if (!rc) {
         *ret = l.v;
         *ret_n = l.n;
@@ -117,13 +123,15 @@ struct sums {
     struct mr_task_stats *ret;
 };
 
-static int one_number(struct mr_tx *tx, const char *sql, struct mr_id account, int64_t *ret,
-                      struct mr_err *e) {
+static int one_number(struct mr_tx *tx, const char *sql, struct mr_id account, int64_t after,
+                      int64_t *ret, struct mr_err *e) {
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx, sql, &s, e);
     if (rc)
         return rc;
     mr_db_bind_id(s, 1, account);
+    if (after >= 0)
+        mr_db_bind_i64(s, 2, after);
     rc = mr_db_step(s, e);
     if (rc > 0)
         *ret = mr_db_i64(s, 0);
@@ -185,13 +193,13 @@ static int sum_ended(struct mr_tx *tx, struct sums *u, struct mr_err *e) {
     int64_t open = 0, last = 0;
     int rc = kept_sums(tx, u, e);
     if (!rc)
-        rc =
-            one_number(tx, "SELECT MAX(id) FROM tasks WHERE account_id = ?1", u->account, &last, e);
+        rc = one_number(tx, "SELECT MAX(id) FROM tasks WHERE account_id = ?1", u->account, -1,
+                        &last, e);
     if (!rc)
         rc = one_number(tx,
-                        "SELECT MIN(id) FROM tasks WHERE account_id = ?1 AND status <> 2 AND "
-                        "status IN (0, 1)",
-                        u->account, &open, e);
+                        "SELECT id FROM tasks WHERE account_id = ?1 AND id > ?2 AND "
+                        "status IN (0, 1) ORDER BY id LIMIT 1",
+                        u->account, u->up_to, &open, e);
     u->ended_at = open ? open - 1 : last;
     if (!rc && u->ended_at > u->up_to)
         rc = add_range(tx, u, u->up_to, u->ended_at, &u->ended, e);
@@ -205,7 +213,7 @@ static int stats_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
     if (!rc)
         rc = add_range(tx, u, u->ended_at, INT64_MAX, &rest, e);
     if (!rc)
-        rc = one_number(tx, "SELECT COUNT(*) FROM end_users WHERE account = ?1", u->account,
+        rc = one_number(tx, "SELECT COUNT(*) FROM end_users WHERE account = ?1", u->account, -1,
                         &u->ret->end_users, e);
     u->ret->total = u->total;
     u->ret->completed = u->completed;

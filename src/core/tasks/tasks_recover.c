@@ -7,29 +7,58 @@
 
 static const char why[] = "the server stopped before the provider's answer was recorded";
 
+enum { NEAR = 256 };
+
 struct recovery {
     struct mr_tasks *t;
     struct mr_arena arena;
     int64_t tasks, nano;
+    struct mr_id account; /* of the task found last */
+    int64_t id;
 };
 
-/* The unfinished task of that charge; MR_ENOTFOUND. */
-static int find(struct mr_tx *tx, const struct mr_open_charge *c, int64_t *ret, struct mr_err *e) {
+static int find_by(struct mr_tx *tx, const char *sql, const struct mr_open_charge *c, int64_t after,
+                   int64_t *ret, struct mr_err *e) {
     struct mr_stmt *s;
-    int rc = mr_db_prepare(tx,
-                           "SELECT id FROM tasks WHERE account_id = ?1 AND status <> 2 AND "
-                           "status IN (0, 1) AND charge_id = ?2",
-                           &s, e);
+    int rc = mr_db_prepare(tx, sql, &s, e);
     if (rc)
         return rc;
     mr_db_bind_id(s, 1, c->account);
     mr_db_bind_i64(s, 2, c->charge);
+    mr_db_bind_i64(s, 3, after);
     rc = mr_db_step(s, e);
     if (rc > 0)
         *ret = mr_db_i64(s, 0);
     if (rc > 0)
         mr_db_done(s);
-    return rc > 0 ? 0 : rc < 0 ? rc : mr_fail(e, MR_ENOTFOUND, "no task has this charge");
+    return rc < 0 ? rc : 0;
+}
+
+/* The unfinished task of that charge; MR_ENOTFOUND. There is no index for it, which each task would
+ * have to pay for: charges come in the order of their tasks, or nearly, so it lies close behind the
+ * one found before, and else among the account's latest. */
+static int find(struct mr_tx *tx, struct recovery *r, const struct mr_open_charge *c, int64_t *ret,
+                struct mr_err *e) {
+    bool same = r->id && mr_id_eq(r->account, c->account);
+    int64_t id = 0;
+    int rc = 0;
+    if (same)
+        rc = find_by(tx,
+                     "SELECT id FROM tasks WHERE account_id = ?1 AND charge_id = ?2 AND "
+                     "status IN (0, 1) AND id > ?3 ORDER BY id LIMIT 1",
+                     c, r->id - NEAR, &id, e);
+    if (!rc && !id)
+        rc = find_by(tx,
+                     "SELECT id FROM tasks WHERE account_id = ?1 AND charge_id = ?2 AND "
+                     "status IN (0, 1) AND id > ?3 ORDER BY id DESC LIMIT 1",
+                     c, 0, &id, e);
+    if (rc)
+        return rc;
+    if (!id)
+        return mr_fail(e, MR_ENOTFOUND, "no task has this charge");
+    r->account = c->account;
+    *ret = r->id = id;
+    return 0;
 }
 
 static int recover(struct mr_tx *tx, const struct mr_open_charge *c, void *arg, struct mr_err *e) {
@@ -38,7 +67,7 @@ static int recover(struct mr_tx *tx, const struct mr_open_charge *c, void *arg, 
     struct mr_price price;
     int64_t id;
     int code;
-    int rc = find(tx, c, &id, e);
+    int rc = find(tx, r, c, &id, e);
     if (rc == MR_ENOTFOUND)
         return mr_charge_release_in(r->t->c.ledger, tx, c->charge, e);
     if (!rc)

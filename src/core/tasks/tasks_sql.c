@@ -4,6 +4,8 @@
 #include "core/tasks/tasks_priv.h"
 
 #define IDS_MAX           65536
+#define ROOM_MAX          1024
+#define ROW_NUMBERS       24 /* that times, tokens and a longer model name take */
 #define KEY_KEEP_US       (48ll * 3600 * 1000000) /* promised: 24 h */
 #define KEY_CLEAN_EVERY   1024
 #define KEY_CLEAN_AT_ONCE 4096
@@ -71,14 +73,16 @@ int mr_task_next_id(struct mr_tasks *t, struct mr_tx *tx, struct mr_id account, 
 
 /* --- rows --------------------------------------------------------------------------------- */
 
-int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_err *e) {
+/* An open task's output holds as many zeros as rows grew by at their ends lately, so that the end
+ * mostly fits in place: rows that grow split the pages that they fill. Readers do not see it. */
+int mr_task_insert_in(struct mr_tx *tx, struct mr_task_job *j, struct mr_err *e) {
     const struct mr_task_info *k = &j->task;
     struct mr_stmt *s;
     int rc = mr_db_prepare(tx,
                            "INSERT INTO tasks (account_id, id, status, error_code, charge_id, "
                            "tokens, cost_nano, created_at, completed_at, provider, model, "
-                           "end_user, input) VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, 0, ?6, ?7, ?8, "
-                           "?9)",
+                           "end_user, input, output) VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, 0, ?6, "
+                           "?7, ?8, ?9, ?10)",
                            &s, e);
     if (rc)
         return rc;
@@ -87,11 +91,18 @@ int mr_task_insert_in(struct mr_tx *tx, const struct mr_task_job *j, struct mr_e
     mr_db_bind_i64(s, 3, k->status);
     mr_db_bind_i64(s, 4, k->charge);
     mr_db_bind_i64(s, 5, k->created_us);
-    mr_db_bind_str(s, 6, k->provider);
-    mr_db_bind_str(s, 7, k->model);
-    mr_db_bind_str(s, 8, k->end_user);
-    mr_db_bind_str(s, 9, k->input);
+    mr_db_bind_static(s, 6, k->provider);
+    mr_db_bind_static(s, 7, k->model);
+    mr_db_bind_static(s, 8, k->end_user);
+    mr_db_bind_static(s, 9, k->input);
+    mr_db_bind_zeros(s, 10, (size_t)j->t->room);
+    mr_task_opened(j);
     return mr_db_exec(s, e);
+}
+
+void mr_task_learn_room(struct mr_tasks *t, const struct mr_task_info *ended) {
+    int64_t grew = (int64_t)(ended->output.n + ended->error.n) + ROW_NUMBERS;
+    t->room += ((grew < ROOM_MAX ? grew : ROOM_MAX) - t->room) / 8;
 }
 
 int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task_info *k,
@@ -111,10 +122,10 @@ int mr_task_end_in(struct mr_tx *tx, struct mr_id account, const struct mr_task_
     mr_db_bind_i64(s, 5, k->tokens);
     mr_db_bind_i64(s, 6, k->cost_nano);
     mr_db_bind_i64(s, 7, k->completed_us);
-    mr_db_bind_str(s, 8, k->provider);
-    mr_db_bind_str(s, 9, k->model);
-    mr_db_bind_str(s, 10, k->error);
-    mr_db_bind_str(s, 11, k->output);
+    mr_db_bind_static(s, 8, k->provider);
+    mr_db_bind_static(s, 9, k->model);
+    mr_db_bind_static(s, 10, k->error);
+    mr_db_bind_static(s, 11, k->output);
     rc = mr_db_exec(s, e);
     if (!rc && mr_db_changes(tx) != 1)
         return mr_fail(e, MR_EINTERNAL, "task %lld is not there to be ended", (long long)k->id);
@@ -157,6 +168,8 @@ int mr_task_read_in(struct mr_tx *tx, struct mr_id account, int64_t id, struct m
         return mr_fail(e, MR_ENOMEM, "out of memory");
     }
     *ret_code = (int)mr_db_i64(s, 1);
+    if (k.status < MR_TASK_COMPLETED)
+        k.output = mr_strn(NULL, 0); /* only room */
     *ret = k;
     mr_db_done(s);
     return 0;

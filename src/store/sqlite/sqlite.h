@@ -29,7 +29,8 @@ struct mr_tx {
     struct mr_stmt *bucket[MR_STMT_BUCKETS];
     struct mr_stmt *busy;
     size_t n_stmt;
-    int depth; /* > 0: inside mr_db_read or a write function */
+    uint64_t serial; /* transactions begun by the writer */
+    int depth;       /* > 0: inside mr_db_read or a write function */
     sqlite3_stmt *begin, *commit, *rollback;
 };
 

@@ -116,6 +116,17 @@ void mr_db_bind_str(struct mr_stmt *s, int i, struct mr_str v) {
         bound(s, sqlite3_bind_text64(s->st, i, v.p, v.n, SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
+void mr_db_bind_static(struct mr_stmt *s, int i, struct mr_str v) {
+    if (!v.p)
+        bound(s, sqlite3_bind_null(s->st, i));
+    else
+        bound(s, sqlite3_bind_text64(s->st, i, v.p, v.n, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void mr_db_bind_zeros(struct mr_stmt *s, int i, size_t n) {
+    bound(s, sqlite3_bind_zeroblob64(s->st, i, n));
+}
+
 void mr_db_bind_blob(struct mr_stmt *s, int i, const void *p, size_t n) {
     if (n == 0) /* empty, not NULL */
         bound(s, sqlite3_bind_zeroblob(s->st, i, 0));
@@ -155,6 +166,10 @@ int mr_db_exec(struct mr_stmt *s, struct mr_err *e) {
         if (rc <= 0)
             return rc;
     }
+}
+
+uint64_t mr_db_serial(const struct mr_tx *tx) {
+    return tx->serial;
 }
 
 int64_t mr_db_changes(struct mr_tx *tx) {

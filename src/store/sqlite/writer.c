@@ -166,6 +166,7 @@ static void run_batch(struct mr_db *db) {
     if (db->memory)
         pthread_mutex_lock(&db->writer_mu);
     int64_t t0 = mr_mono_ns(), window = (int64_t)db->commit_ms * 1000000;
+    tx->serial++;
     int sr = mr_sqlite_step_once(tx, tx->begin);
     bool alive = sr == SQLITE_OK;
     if (!alive)

@@ -413,8 +413,38 @@ MR_TEST(end_users) {
     end();
 }
 
+static int made_and_undone(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    int64_t first = 0, again = 0, *ret = arg;
+    struct mr_str zoe = MR_LIT("zoe");
+    int rc = mr_end_user_in(led, tx, who.account, zoe, &first, e);
+    if (!rc)
+        rc = mr_end_user_in(led, tx, who.account, zoe, &again, e);
+    CHECK(first > 0 && first == again);
+    *ret = first;
+    return rc ? rc : mr_fail(e, MR_EINVAL, "undo");
+}
+
+static int made_again(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    return mr_end_user_in(led, tx, who.account, MR_LIT("zoe"), arg, e);
+}
+
+/* An end user is remembered only once it is committed. */
+MR_TEST(an_end_user_that_was_undone_is_made_again) {
+    int64_t undone = 0, made = 0, found = 0, known = 0;
+    begin(":memory:");
+    CHECK_INT(mr_db_write(db, made_and_undone, &undone, &err), MR_EINVAL);
+    CHECK_INT(mr_db_write(db, made_again, &made, &err), 0);
+    CHECK_INT(mr_end_user_find(led, who.account, MR_LIT("zoe"), &found, &err), 0);
+    CHECK(undone > 0 && made > 0 && found == made && made != undone);
+    for (int i = 0; i < 2; i++) { /* from the database, then from memory */
+        CHECK_INT(mr_db_write(db, made_again, &known, &err), 0);
+        CHECK_INT(known, made);
+    }
+    end();
+}
+
 MR_TEST_MAIN(CASE(settles_and_releases), CASE(budget_of_the_account_stops),
              CASE(budget_of_the_key_stops), CASE(budgets_survive_a_restart),
              CASE(recovers_each_open_charge_once), CASE(a_late_charge_is_recovered),
              CASE(an_id_used_up_is_not_given_again), CASE(closes_once), CASE(one_charge),
-             CASE(end_users))
+             CASE(end_users), CASE(an_end_user_that_was_undone_is_made_again))

@@ -71,6 +71,7 @@ MR_TEST(while_it_runs_its_charge_is_open_and_its_budget_held) {
     int fd = held_take(&r); /* asked only after the commit of task and charge */
     struct mr_task_info k = task_of(&r, 1);
     CHECK_INT(k.status, MR_TASK_PROCESSING);
+    CHECK(!k.output.p); /* its row has room for one */
     CHECK_INT(k.completed_us, 0);
     struct mr_charge c = charge_of(&r, k.charge);
     CHECK_INT(c.state, MR_CHARGE_OPEN);
