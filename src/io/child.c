@@ -16,6 +16,7 @@
 
 #define MAX_FDS 8
 #define MAX_ENV 16
+#define SMALL   4096
 
 extern char **environ;
 
@@ -203,11 +204,14 @@ static int write_all(int fd, const char *p, size_t n, int64_t deadline_ns, struc
 int mr_msg_write(int fd, const void *p, size_t n, int64_t deadline_ns, struct mr_err *e) {
     if (n > UINT32_MAX)
         return mr_fail(e, MR_ETOOBIG, "a message of %zu bytes is too long", n);
-    unsigned char head[4];
+    char first[SMALL];
     for (int i = 0; i < 4; i++)
-        head[i] = (unsigned char)(n >> 8 * i);
-    int r = write_all(fd, (const char *)head, 4, deadline_ns, e);
-    return r ? r : write_all(fd, p, n, deadline_ns, e);
+        first[i] = (char)(unsigned char)(n >> 8 * i);
+    size_t part = n < sizeof first - 4 ? n : sizeof first - 4; /* with the length: one wake-up */
+    if (part)
+        memcpy(first + 4, p, part);
+    int r = write_all(fd, first, 4 + part, deadline_ns, e);
+    return r || part == n ? r : write_all(fd, (const char *)p + part, n - part, deadline_ns, e);
 }
 
 static int read_all(int fd, char *p, size_t n, int64_t deadline_ns, struct mr_err *e) {

@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,6 +28,8 @@
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
+
+#define FORK_FLAGS ((unsigned long)(CLONE_PARENT | CLONE_PIDFD) | SIGCHLD)
 
 static int close_others(const struct mr_sandbox *s, struct mr_err *e) {
     int from = 3;
@@ -56,10 +62,10 @@ static int set_limits(const struct mr_sandbox *s, struct mr_err *e) {
         top = s->fds[i].fd > top ? s->fds[i].fd : top;
     int r = limit(RLIMIT_CORE, 0, e);
     if (!r)
-        r = limit(RLIMIT_NOFILE, (uint64_t)top + 1, e);
+        r = limit(RLIMIT_NOFILE, (uint64_t)top + 1 + s->forks, e); /* the pidfd of a copy */
     if (!r)
         r = limit(RLIMIT_FSIZE, s->file_max, e);
-    if (!r)
+    if (!r && !s->forks)
         r = limit(RLIMIT_NPROC, 0, e);
     if (!r && s->cpu_seconds)
         r = limit(RLIMIT_CPU, s->cpu_seconds, e);
@@ -141,6 +147,8 @@ static int allow_files(scmp_filter_ctx c, const struct mr_sandbox *s) {
             r = allow_fd(c, both[k], f->fd);
         if (!r && f->receive)
             r = allow_fd(c, SCMP_SYS(recvmsg), f->fd);
+        if (!r && f->hand)
+            r = allow_fd(c, SCMP_SYS(sendmsg), f->fd);
     }
     if (!r) /* what an abort message goes to: /dev/null unless the parent kept it open */
         r = allow_fd(c, SCMP_SYS(write), STDERR_FILENO);
@@ -159,6 +167,56 @@ static int allow_memory(scmp_filter_ctx c) {
     return r;
 }
 
+/* What mr_sandbox_fork calls, and its copy until it is sealed. */
+static int allow_forks(scmp_filter_ctx c) {
+    int r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                             SCMP_A0(SCMP_CMP_EQ, FORK_FLAGS, 0));
+    if (!r)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), 1,
+                             SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0));
+    if (!r)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+                             SCMP_A1(SCMP_CMP_EQ, RLIMIT_NPROC, 0));
+    return r;
+}
+
+/* A filter on top of the first, which still holds: kills what only the original may do. */
+static int seal_copy(void) {
+#define FORBID(call)                                                                               \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(call), 0, 1),                                   \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+    struct sock_filter list[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        FORBID(SYS_clone),
+        FORBID(SYS_sendmsg),
+        FORBID(SYS_seccomp),
+        FORBID(SYS_tgkill), /* the first filter knows the original's pid, not this one's */
+#if !SANITIZED
+        FORBID(SYS_prlimit64),
+#endif
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+#undef FORBID
+    struct sock_fprog program = {.len = sizeof list / sizeof *list, .filter = list};
+    if (limit(RLIMIT_NPROC, 0, NULL))
+        return MR_EIO;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? MR_EIO : 0;
+}
+
+int mr_sandbox_fork(int *ret_pidfd, struct mr_err *e) {
+    int pidfd = -1;
+    long pid = syscall(SYS_clone, FORK_FLAGS, NULL, &pidfd, NULL, NULL);
+    if (pid < 0)
+        return mr_fail_errno(e, "cannot start a copy");
+    if (!pid) {
+        if (seal_copy())
+            _exit(1);
+        return 0;
+    }
+    *ret_pidfd = pidfd;
+    return (int)pid;
+}
+
 static int load_filter(const struct mr_sandbox *s, struct mr_err *e) {
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!c)
@@ -172,6 +230,8 @@ static int load_filter(const struct mr_sandbox *s, struct mr_err *e) {
         r = allow_files(c, s);
     if (!r)
         r = allow_memory(c);
+    if (!r && s->forks)
+        r = allow_forks(c);
     if (!r)
         r = seccomp_load(c);
     seccomp_release(c);

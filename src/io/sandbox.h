@@ -25,6 +25,7 @@ struct mr_sandbox_fd {
     int fd; /* may be one that is only handed to the process later, through another's `receive` */
     bool read, write;
     bool receive; /* a socket through which the process that made it hands it descriptors */
+    bool hand;    /* a socket through which it hands on descriptors itself */
 };
 
 struct mr_sandbox {
@@ -34,6 +35,7 @@ struct mr_sandbox {
     uint64_t memory_max;  /* address space in bytes; 0 = no limit (sanitizer builds: no limit) */
     uint64_t cpu_seconds; /* 0 = no limit */
     uint64_t file_max;    /* largest file it may write; 0 = none at all */
+    bool forks;           /* may call mr_sandbox_fork */
     bool namespaces;      /* own user, network, IPC and UTS namespaces where the kernel lets us */
 };
 
@@ -47,5 +49,12 @@ int mr_sandbox_enter(const struct mr_sandbox *s, struct mr_err *e);
  * which covers all threads. */
 int mr_sandbox_drop(const struct mr_sandbox *s, struct mr_err *e);
 int mr_sandbox_seal(const struct mr_sandbox *s, struct mr_err *e);
+
+/* For a sealed process (`forks`) that is ready for work but must not see the bytes itself: a copy
+ * of it that may do only what the profile and the descriptors say, so neither fork nor hand on
+ * descriptors. The copy is a child of the caller's parent, which is to be given *ret_pidfd (closed
+ * on exec) and the pid. Returns 0 in the copy, the pid in the caller, or MR_EIO; the copy ends by
+ * itself when it cannot be sealed. */
+int mr_sandbox_fork(int *ret_pidfd, struct mr_err *e);
 
 #endif

@@ -51,7 +51,7 @@ static void from_json(const uint8_t *p, size_t n, unsigned which, struct mr_aren
     if (r && (e.code != r || !e.msg[0]))
         abort();
     if (d && !r) {
-        struct mr_reader rd = {(const uint8_t *)b.p, (const uint8_t *)b.p + b.n};
+        struct mr_reader rd = {.p = (const uint8_t *)b.p, .end = (const uint8_t *)b.p + b.n};
         uint32_t count;
         struct mr_tensor t;
         if (!mr_tensors_get_u32(&rd, &count) || count != s.n_in)
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     struct mr_arena a;
     mr_arena_init(&a, 32 << 20);
     if (p[0] & 8)
-        from_worker((struct mr_reader){p + 1, p + n}, &a);
+        from_worker((struct mr_reader){.p = p + 1, .end = p + n, .stays = p[0] & 16}, &a);
     else
         from_json(p + 1, n - 1, p[0] & 7, &a);
     mr_arena_release(&a);

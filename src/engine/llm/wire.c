@@ -70,7 +70,7 @@ void mr_llm_frame_end(struct mr_buf *b, size_t at) {
 int mr_llm_frame_next(const struct mr_buf *b, size_t *at, char *ret_kind, struct mr_reader *ret) {
     if (b->n - *at < 5)
         return 0;
-    struct mr_reader r = {(const uint8_t *)b->p + *at, (const uint8_t *)b->p + b->n};
+    struct mr_reader r = {.p = (const uint8_t *)b->p + *at, .end = (const uint8_t *)b->p + b->n};
     uint32_t n;
     const uint8_t *p;
     if (!mr_tensors_get_u32(&r, &n) || !n || n > MR_LLM_MESSAGE_MAX)
@@ -79,6 +79,6 @@ int mr_llm_frame_next(const struct mr_buf *b, size_t *at, char *ret_kind, struct
         return 0;
     *at += 4 + (size_t)n;
     *ret_kind = (char)*p;
-    *ret = (struct mr_reader){p + 1, p + n};
+    *ret = (struct mr_reader){.p = p + 1, .end = p + n};
     return 1;
 }

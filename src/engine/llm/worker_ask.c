@@ -145,7 +145,7 @@ static struct mr_lw_request *parse(struct mr_reader *r) {
         return NULL;
     }
     memcpy(copy, p, n);
-    struct mr_reader own = {(const uint8_t *)copy, (const uint8_t *)copy + n};
+    struct mr_reader own = {.p = (const uint8_t *)copy, .end = (const uint8_t *)copy + n};
     if (!mr_llm_get_ask(&own, &q->arena, &q->ask, &q->texts)) {
         mr_arena_release(&q->arena);
         mr_free(q);

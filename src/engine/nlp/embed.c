@@ -14,6 +14,7 @@
 
 #define PIECES_MAX  256 /* with [CLS] and [SEP], as the model was trained */
 #define WORKERS_MAX 2
+#define THREADS_MAX 4 /* of the first worker, for a run that is alone */
 #define RUN_MS      60000
 #define BATCH_ROWS  16
 #define BATCH_MAX   512 /* word pieces of a run, with padding; above, caches suffer */
@@ -29,11 +30,18 @@ struct mr_embedder {
     struct mr_onnx *worker[WORKERS_MAX];
     bool busy[WORKERS_MAX];
     unsigned n_workers; /* started, or being started */
+    unsigned running, waiting;
     _Atomic uint64_t memory;
 };
 
-static int start_worker(struct mr_embedder *m, struct mr_onnx **ret, struct mr_err *e) {
-    const struct mr_model_spec spec = {.kind = MR_ENGINE_ONNX, .timeout_ms = RUN_MS};
+static int start_worker(struct mr_embedder *m, unsigned k, struct mr_err *e) {
+    struct mr_onnx **ret = &m->worker[k];
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct mr_model_spec spec = {.kind = MR_ENGINE_ONNX,
+                                       .timeout_ms = RUN_MS,
+                                       .threads = k || cpus < 1        ? 1
+                                                  : cpus > THREADS_MAX ? THREADS_MAX
+                                                                       : (unsigned)cpus};
     int r = mr_onnx_load(&spec, m->model_fd, ret, e);
     if (!r)
         m->memory += mr_onnx_memory(*ret);
@@ -78,7 +86,7 @@ int mr_embedder_open(const char *dir, struct mr_embedder **ret, struct mr_err *e
         r = mr_nlp_open_file(dir, "model.onnx", &m->model_fd, e);
     if (!r) {
         m->memory = sizeof *m + mr_wordpiece_memory(m->pieces);
-        r = start_worker(m, &m->worker[0], e);
+        r = start_worker(m, 0, e);
     }
     if (!r) {
         m->n_workers = 1;
@@ -114,8 +122,17 @@ unsigned mr_embedder_dim(const struct mr_embedder *m) {
 }
 
 /* --- the pool ------------------------------------------------------------------------------ */
-/* A free worker; the second is started when it is first needed. */
-static int acquire(struct mr_embedder *m, unsigned *ret, struct mr_err *e) {
+static void give_back(struct mr_embedder *m, unsigned k) {
+    pthread_mutex_lock(&m->lock);
+    m->busy[k] = false;
+    m->running--;
+    pthread_cond_signal(&m->freed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* A free worker; the second is started when it is first needed. *ret_alone: it is the only one that
+ * runs. */
+static int acquire(struct mr_embedder *m, unsigned *ret, bool *ret_alone, struct mr_err *e) {
     int r = 0;
     unsigned k;
     pthread_mutex_lock(&m->lock);
@@ -124,31 +141,24 @@ static int acquire(struct mr_embedder *m, unsigned *ret, struct mr_err *e) {
             ;
         if (k < m->n_workers || k < WORKERS_MAX)
             break;
+        m->waiting++;
         pthread_cond_wait(&m->freed, &m->lock);
+        m->waiting--;
     }
     m->busy[k] = true;
+    *ret_alone = !m->running++ && !m->waiting;
     bool start = k >= m->n_workers;
     if (start)
         m->n_workers = k + 1;
     pthread_mutex_unlock(&m->lock);
     if (!m->worker[k])
-        r = start_worker(m, &m->worker[k], e);
+        r = start_worker(m, k, e);
     if (r) { /* the slot stays and is tried again by the next who takes it */
-        pthread_mutex_lock(&m->lock);
-        m->busy[k] = false;
-        pthread_cond_signal(&m->freed);
-        pthread_mutex_unlock(&m->lock);
+        give_back(m, k);
         return r;
     }
     *ret = k;
     return 0;
-}
-
-static void give_back(struct mr_embedder *m, unsigned k) {
-    pthread_mutex_lock(&m->lock);
-    m->busy[k] = false;
-    pthread_cond_signal(&m->freed);
-    pthread_mutex_unlock(&m->lock);
 }
 
 /* --- one run ------------------------------------------------------------------------------- */
@@ -186,8 +196,8 @@ static void pool(const float *v, unsigned len, unsigned dim, float *out) {
 
 /* Texts of nearly one length, padded to the longest; the mask keeps padding out, so a text's vector
  * is the same whatever it runs with (to rounding). */
-static int run_batch(struct job *j, const struct batch *b, unsigned worker, struct mr_arena *a,
-                     struct mr_err *e) {
+static int run_batch(struct job *j, const struct batch *b, unsigned worker, bool alone,
+                     struct mr_arena *a, struct mr_err *e) {
     int64_t val[N_INPUTS][BATCH_MAX] = {0};
     const uint32_t *text = j->by_length + b->first;
     unsigned len = j->len[text[0]], dim = j->m->dim;
@@ -206,7 +216,7 @@ static int run_batch(struct job *j, const struct batch *b, unsigned worker, stru
     struct mr_onnx_result *o;
     size_t n;
     mr_arena_reset(a);
-    int r = mr_onnx_run(j->m->worker[worker], in, N_INPUTS, a, &o, &n, e);
+    int r = mr_onnx_run(j->m->worker[worker], in, N_INPUTS, alone, a, &o, &n, e);
     if (r)
         return r;
     const struct mr_tensor *t = &o[0].t;
@@ -228,9 +238,10 @@ static void *work(void *arg) {
     int r = 0;
     while (!r && (k = j->next++) < j->n) {
         unsigned worker;
-        r = acquire(j->m, &worker, &err);
-        if (!r) {
-            r = run_batch(j, &j->batch[k], worker, &a, &err);
+        bool alone;
+        r = acquire(j->m, &worker, &alone, &err);
+        if (!r) { /* batches of one call run beside each other, with a thread each */
+            r = run_batch(j, &j->batch[k], worker, alone && j->n == 1, &a, &err);
             give_back(j->m, worker);
         }
     }

@@ -16,9 +16,11 @@ int mr_onnx_predict(struct mr_onnx *m, yyjson_val *data, bool want_features, str
                     struct mr_buf *out, struct mr_run *ret, struct mr_err *e);
 /* The same on plain tensors, for models whose inputs the server prepares itself (vision, text) and
  * for tensor protocols. `in`: one for each input, in the model's order. The outputs, in the model's
- * order, are in the arena; *ret_n of them. */
-int mr_onnx_run(struct mr_onnx *m, const struct mr_tensor *in, size_t n_in, struct mr_arena *arena,
-                struct mr_onnx_result **ret, size_t *ret_n, struct mr_err *e);
+ * order, are in the arena; *ret_n of them. `alone`: nobody else is known to want the processors, so
+ * the run may take the spec's threads. */
+int mr_onnx_run(struct mr_onnx *m, const struct mr_tensor *in, size_t n_in, bool alone,
+                struct mr_arena *arena, struct mr_onnx_result **ret, size_t *ret_n,
+                struct mr_err *e);
 /* What the model takes and gives; lives as long as it. */
 const struct mr_onnx_value *mr_onnx_inputs(const struct mr_onnx *m, size_t *ret_n);
 const struct mr_onnx_value *mr_onnx_outputs(const struct mr_onnx *m, size_t *ret_n);

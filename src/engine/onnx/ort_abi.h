@@ -49,6 +49,10 @@ enum mr_ort_slot {
     ORT_ReleaseStatus = 93,
     ORT_ReleaseValue = 96,
     ORT_ReleaseTensorTypeAndShapeInfo = 99,
+    ORT_AddSessionConfigEntry = 130,
+    ORT_SessionOptionsSetCustomCreateThreadFn = 196,
+    ORT_SessionOptionsSetCustomThreadCreationOptions = 197,
+    ORT_SessionOptionsSetCustomJoinThreadFn = 198,
 };
 
 enum {
@@ -95,6 +99,12 @@ typedef ort_status *ort_GetValueCount(const ort_value *, size_t *out);
 typedef void ort_ReleaseStatus(ort_status *);
 typedef void ort_ReleaseValue(ort_value *);
 typedef void ort_ReleaseTensorTypeAndShapeInfo(ort_shape_info *);
+typedef ort_status *ort_AddSessionConfigEntry(ort_options *, const char *key, const char *value);
+typedef void *ort_create_thread(void *options, void (*run)(void *), void *param); /* a handle */
+typedef void ort_join_thread(const void *handle);
+typedef ort_status *ort_SessionOptionsSetCustomCreateThreadFn(ort_options *, ort_create_thread *);
+typedef ort_status *ort_SessionOptionsSetCustomThreadCreationOptions(ort_options *, void *options);
+typedef ort_status *ort_SessionOptionsSetCustomJoinThreadFn(ort_options *, ort_join_thread *);
 
 /* ORT(table, Run)(session, …) */
 #define ORT(table, name) ((ort_##name *)(table)[ORT_##name])

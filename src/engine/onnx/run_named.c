@@ -93,7 +93,7 @@ int mr_onnx_run_named(struct mr_onnx *m, const struct mr_named_tensor *in, size_
         return mr_fail(e, MR_ENOMEM, "out of memory");
     rc = in_order(io.in, io.n_in, in, n_in, ordered, e);
     if (!rc)
-        rc = mr_onnx_run(m, ordered, io.n_in, arena, &o, &n_out, e);
+        rc = mr_onnx_run(m, ordered, io.n_in, false, arena, &o, &n_out, e);
     if (rc)
         return rc;
     const struct mr_onnx_value *from = mr_onnx_outputs(m, &n_out);

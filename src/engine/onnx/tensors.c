@@ -120,18 +120,21 @@ bool mr_tensors_get_tensor(struct mr_reader *r, struct mr_arena *a, struct mr_te
         !mr_tensors_get_bytes(r, (size_t)bytes, &p))
         return false;
     if (t.elem == MR_ONNX_STRING) {
-        if (!get_strings((struct mr_reader){p, p + bytes}, a, &t))
+        if (!get_strings((struct mr_reader){.p = p, .end = p + bytes}, a, &t))
             return false;
     } else {
         size_t size = mr_onnx_elem_size(t.elem), want;
         if (!size || __builtin_mul_overflow(t.count, size, &want) || want != bytes)
             return false;
-        void *copy = mr_arena_alloc(a, want ? want : 1);
-        if (!copy)
-            return false;
-        if (want)
-            memcpy(copy, p, want);
-        t.data = copy;
+        t.data = p;
+        if (!r->stays || (uintptr_t)p % size) {
+            void *copy = mr_arena_alloc(a, want ? want : 1);
+            if (!copy)
+                return false;
+            if (want)
+                memcpy(copy, p, want);
+            t.data = copy;
+        }
     }
     *ret = t;
     return true;

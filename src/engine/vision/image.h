@@ -32,7 +32,8 @@ struct mr_image_head {
 int mr_image_sniff(struct mr_str bytes, struct mr_image_head *ret, struct mr_err *e);
 
 /* The decoding children of a server: one reads one image; a spare is kept started and sandboxed
- * ahead of its image. Without a crew each image waits for the start of its child (about 10 ms). */
+ * ahead of its image. They are copies of one process that has the decoders loaded; without a crew
+ * each image waits for the start of that (some 5 ms). */
 struct mr_image_crew;
 /* self_exe: this program, NULL = /proc/self/exe. Starts nothing. */
 int mr_image_crew_new(const char *self_exe, struct mr_image_crew **ret, struct mr_err *e);

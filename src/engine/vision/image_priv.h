@@ -3,6 +3,7 @@
 #define MR_ENGINE_VISION_IMAGE_PRIV_H
 
 #include "engine/vision/image.h"
+#include "io/child.h"
 
 enum mr_image_kind { MR_IMAGE_JPEG = 1, MR_IMAGE_PNG, MR_IMAGE_WEBP, MR_IMAGE_GIF };
 
@@ -16,14 +17,43 @@ struct mr_image_scan {
 int mr_image_scan_head(struct mr_str bytes, struct mr_image_scan *ret, struct mr_err *e);
 const char *mr_image_kind_name(uint32_t kind);
 
-/* Descriptor 3 carries, after the start, one job with the file (4) and the pixels to write (5, of
- * exactly width * height * 3 bytes, its size sealed). Reply, a message: i32 code, then text. */
+/* The host (__image-worker) has loaded the decoders and is sealed; it sees no image. For each
+ * record of one byte with a socket on its descriptor 3 it makes a copy of itself that has this
+ * socket, and answers with the copy's pid and pidfd; the copy is the server's child. The copy
+ * receives one job with the file and the pixels to write (exactly width * height * 3 bytes, the
+ * size sealed), answers with a message (i32 code, then text) and ends. */
 struct mr_image_job {
     uint64_t size;
     struct mr_image_scan scan;
 };
+struct mr_image_copy {
+    int32_t pid;
+};
 
-#define MR_IMAGE_EXIT_SANDBOX 3
+/* --- image_crew.c ---------------------------------------------------------------------------- */
+struct mr_image_reader { /* a copy that has no image yet, or reads one */
+    struct mr_child child;
+    int talk;
+};
+#define MR_IMAGE_NO_READER ((struct mr_image_reader){.child = MR_CHILD_NONE, .talk = -1})
+void mr_image_reader_release(struct mr_image_reader *d);
+/* Starts a spare unless one waits. */
+void mr_image_crew_fill(struct mr_image_crew *c);
+/* A reader that has the job: the spare, else a new one. */
+int mr_image_reader_take(struct mr_image_crew *c, const struct mr_image_job *job, const int fds[2],
+                         struct mr_image_reader *ret, struct mr_err *e);
+/* After a reader went bad: later ones come from a new host, whose addresses are others. */
+void mr_image_crew_renew(struct mr_image_crew *c);
+void mr_image_crew_freep(struct mr_image_crew **c);
+
+struct mr_image_run { /* on its thread's stack */
+    struct mr_image_run *next;
+    const struct mr_child *child;
+};
+/* Between them mr_image_crew_stop kills the child. */
+int mr_image_run_begin(struct mr_image_crew *c, struct mr_image_run *d,
+                       const struct mr_child *child, struct mr_err *e);
+bool mr_image_run_end(struct mr_image_crew *c, const struct mr_image_run *d); /* true: stopped */
 
 /* Decoders run in the child: `rgb` is width * height * 3 as stored, before orientation. They load
  * their library (before the sandbox is closed) through mr_image_codecs_load. */

@@ -6,24 +6,25 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define RUN_MS 60000
+#define RUN_MS      60000
+#define THREADS_MAX 4
 
 struct mr_nets {
     char *path;
-    unsigned most;
+    unsigned most, threads;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t freed;
     struct mr_onnx *net[MR_NETS_MAX];
     bool busy[MR_NETS_MAX];
-    unsigned n, waiting;
+    unsigned n, running, waiting;
     bool growing;
 };
 
-static int load(const struct mr_nets *n, struct mr_onnx **ret, struct mr_err *e) {
+static int load(const struct mr_nets *n, unsigned threads, struct mr_onnx **ret, struct mr_err *e) {
     MR_AUTO_CLOSE int fd = open(n->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return mr_fail_errno(e, n->path);
-    struct mr_model_spec spec = {.kind = MR_ENGINE_ONNX, .timeout_ms = RUN_MS};
+    struct mr_model_spec spec = {.kind = MR_ENGINE_ONNX, .timeout_ms = RUN_MS, .threads = threads};
     return mr_onnx_load(&spec, fd, ret, e);
 }
 
@@ -37,9 +38,10 @@ int mr_nets_open(const char *dir, const char *file, struct mr_nets **ret, struct
     snprintf(n->path, len, "%s/%s", dir, file);
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     n->most = cpus < 1 ? 1 : cpus > MR_NETS_MAX ? MR_NETS_MAX : (unsigned)cpus;
+    n->threads = cpus < 1 ? 1 : cpus > THREADS_MAX ? THREADS_MAX : (unsigned)cpus;
     pthread_mutex_init(&n->lock, NULL);
     pthread_cond_init(&n->freed, NULL);
-    int r = load(n, &n->net[0], e);
+    int r = load(n, n->threads, &n->net[0], e);
     if (r) {
         mr_nets_free(n);
         return r;
@@ -75,7 +77,7 @@ static bool grow(struct mr_nets *n) {
     struct mr_onnx *more = NULL;
     n->growing = true;
     pthread_mutex_unlock(&n->lock);
-    int r = load(n, &more, NULL);
+    int r = load(n, 1, &more, NULL);
     pthread_mutex_lock(&n->lock);
     n->growing = false;
     if (r) {
@@ -86,12 +88,14 @@ static bool grow(struct mr_nets *n) {
     return true;
 }
 
-static unsigned take(struct mr_nets *n) {
+/* *ret_alone: the only run, which the first worker does with all its threads. */
+static unsigned take(struct mr_nets *n, bool *ret_alone) {
     pthread_mutex_lock(&n->lock);
     for (;;) {
         for (unsigned k = 0; k < n->n; k++)
             if (!n->busy[k]) {
                 n->busy[k] = true;
+                *ret_alone = !n->running++ && !n->waiting;
                 pthread_mutex_unlock(&n->lock);
                 return k;
             }
@@ -106,6 +110,7 @@ static unsigned take(struct mr_nets *n) {
 static void give(struct mr_nets *n, unsigned k) {
     pthread_mutex_lock(&n->lock);
     n->busy[k] = false;
+    n->running--;
     pthread_cond_signal(&n->freed);
     pthread_mutex_unlock(&n->lock);
 }
@@ -114,8 +119,9 @@ int mr_nets_run(struct mr_nets *n, const struct mr_tensor *in, struct mr_arena *
                 const struct mr_tensor **out, size_t n_out, struct mr_err *e) {
     struct mr_onnx_result *res;
     size_t got = 0;
-    unsigned k = take(n);
-    int r = mr_onnx_run(n->net[k], in, 1, arena, &res, &got, e);
+    bool alone;
+    unsigned k = take(n, &alone);
+    int r = mr_onnx_run(n->net[k], in, 1, alone, arena, &res, &got, e);
     give(n, k);
     if (r)
         return r;

@@ -1,5 +1,6 @@
 /* Children of this test program re-run it as "__child ACTION PROFILE" with 3 = a readable file and
- * 4 = a writable one, lock themselves down and try the action. */
+ * 4 = a writable one, lock themselves down and try the action. PROFILE: 1 intake, 2 ONNX worker, 3
+ * intake that may make copies of itself, 4 such a copy. */
 #include "base/clock.h"
 #include "io/child.h"
 #include "io/sandbox.h"
@@ -16,7 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DONE 40 /* the action was carried out */
+#define DONE   40 /* the action was carried out */
+#define COPIED 41 /* by the copy, whose parent is the parent of the original */
 
 static void act(const char *what) {
     char b[16];
@@ -70,6 +72,18 @@ static void act(const char *what) {
     } else if (!strcmp(what, "prlimit")) {
         struct rlimit l = {1 << 20, 1 << 20};
         setrlimit(RLIMIT_AS, &l);
+    } else if (!strcmp(what, "copy")) {
+        int pidfd;
+        if (!mr_sandbox_fork(&pidfd, NULL))
+            _exit(51);
+    } else if (!strcmp(what, "hand_on")) {
+        int fd = 3;
+        mr_fds_send(4, "x", 1, &fd, 1, NULL);
+    } else if (!strcmp(what, "filter")) {
+        syscall(SYS_seccomp, 1, 0, NULL);
+    } else if (!strcmp(what, "more_processes")) {
+        struct rlimit l = {100, 100};
+        setrlimit(RLIMIT_NPROC, &l);
     } else if (!strcmp(what, "memory")) {
         char *p = malloc(600u << 20); /* over the 512 MB limit below */
         _exit(p ? DONE : 7);
@@ -92,9 +106,11 @@ static void act(const char *what) {
 }
 
 static void child(char **argv) {
-    struct mr_sandbox_fd fds[] = {{.fd = 3, .read = true}, {.fd = 4, .write = true}};
+    bool forks = argv[3][0] >= '3';
+    struct mr_sandbox_fd fds[] = {{.fd = 3, .read = true}, {.fd = 4, .write = true, .hand = forks}};
     struct mr_sandbox s = {.profile =
-                               argv[3][0] == '1' ? MR_SANDBOX_INTAKE : MR_SANDBOX_ONNX_WORKER,
+                               argv[3][0] == '2' ? MR_SANDBOX_ONNX_WORKER : MR_SANDBOX_INTAKE,
+                           .forks = forks,
                            .fds = fds,
                            .n_fds = 2,
                            .memory_max = 512u << 20,
@@ -105,6 +121,9 @@ static void child(char **argv) {
         act(argv[2]);
     if (mr_sandbox_enter(&s, NULL))
         _exit(77);
+    int pidfd, pid = argv[3][0] == '4' ? mr_sandbox_fork(&pidfd, NULL) : 0;
+    if (pid)
+        _exit(pid < 0 ? 78 : COPIED);
     act(argv[2]);
 }
 
@@ -121,14 +140,20 @@ static struct mr_child_exit run(const char *action, const char *profile) {
     CHECK_INT(mr_child_spawn(&spec, &c, &e), 0);
     CHECK_INT(mr_child_wait(&c, mr_mono_ns() + 120000000000, &x, &e), 0);
     mr_child_release(&c);
-    return x;
+    if (x.signalled || x.code != COPIED)
+        return x;
+    siginfo_t si = {0};
+    CHECK_INT(waitid(P_ALL, 0, &si, WEXITED), 0);
+    return (struct mr_child_exit){si.si_code != CLD_EXITED, si.si_status};
 }
 
+static const char *const profiles[] = {"1", "2", "3", "4"};
+
 MR_TEST(allowed_work_succeeds) {
-    for (int p = 1; p <= 2; p++) {
+    for (int p = 0; p < 4; p++) {
         CHECK_INT(ftruncate(out_fd, 0), 0);
         lseek(out_fd, 0, SEEK_SET);
-        struct mr_child_exit x = run("work", p == 1 ? "1" : "2");
+        struct mr_child_exit x = run("work", profiles[p]);
         CHECK(!x.signalled);
         CHECK_INT(x.code, DONE);
         char b[8] = "";
@@ -142,21 +167,43 @@ MR_TEST(everything_else_is_killed) {
         "open",          "create",      "socket",      "unixpair", "exec",      "fork",
         "clone",         "write_input", "read_output", "map_exec", "make_exec", "kill",
         "signal_parent", "ptrace",      "stat",        "unlink",   "prlimit"};
-    for (int p = 1; p <= 2; p++)
+    for (int p = 0; p < 4; p++)
         for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
             if (!strcmp(actions[i], "prlimit"))
                 continue; /* sanitizer runtimes need it */
 #endif
-            struct mr_child_exit x = run(actions[i], p == 1 ? "1" : "2");
+            struct mr_child_exit x = run(actions[i], profiles[p]);
             if (!x.signalled || x.code != SIGSYS) {
                 char text[80];
                 mr_child_exit_text(&x, text, sizeof text);
-                fprintf(stderr, "%s in profile %d %s\n", actions[i], p, text);
+                fprintf(stderr, "%s in profile %s %s\n", actions[i], profiles[p], text);
             }
             CHECK(x.signalled && x.code == SIGSYS);
         }
     CHECK(access("sandbox-proof", F_OK) < 0);
+}
+
+MR_TEST(only_the_original_makes_copies) {
+    static const char *const actions[] = {"copy", "hand_on", "filter", "more_processes"};
+    for (int p = 0; p < 4; p++)
+        for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+            if (p == 2 && strcmp(actions[i], "copy") != 0)
+                continue; /* what it needs to make them */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+            if (!strcmp(actions[i], "more_processes"))
+                continue;
+#endif
+            struct mr_child_exit x = run(actions[i], profiles[p]);
+            if (p != 2) {
+                CHECK(x.signalled && x.code == SIGSYS);
+                continue;
+            }
+            siginfo_t si = {0};
+            CHECK(!x.signalled && x.code == DONE);
+            CHECK_INT(waitid(P_ALL, 0, &si, WEXITED), 0);
+            CHECK(si.si_code == CLD_EXITED && si.si_status == 51);
+        }
 }
 
 MR_TEST(limits_hold) {
@@ -171,6 +218,8 @@ MR_TEST(limits_hold) {
     lseek(out_fd, 0, SEEK_SET);
     x = run("big_file", "1");
     CHECK(x.signalled && x.code == SIGXFSZ);
+    x = run("spin", "4");
+    CHECK(x.signalled && (x.code == SIGXCPU || x.code == SIGKILL));
 }
 
 MR_TEST(descriptors_do_not_leak) {
@@ -243,8 +292,9 @@ MR_TEST(bench) {
 
 #define main test_main
 int test_main(int argc, char **argv);
-MR_TEST_MAIN(CASE(allowed_work_succeeds), CASE(everything_else_is_killed), CASE(limits_hold),
-             CASE(descriptors_do_not_leak), CASE(a_child_past_its_deadline_is_killed_and_reaped),
+MR_TEST_MAIN(CASE(allowed_work_succeeds), CASE(everything_else_is_killed),
+             CASE(only_the_original_makes_copies), CASE(limits_hold), CASE(descriptors_do_not_leak),
+             CASE(a_child_past_its_deadline_is_killed_and_reaped),
              CASE(an_absent_program_is_an_error), CASE(messages_pass_and_are_capped), CASE(bench))
 #undef main
 
