@@ -24,12 +24,25 @@ int mr_onnx_threads_start(struct mr_onnx_threads *t, unsigned n, struct mr_err *
 void *mr_onnx_threads_lend(void *threads, void (*run)(void *), void *param);
 void mr_onnx_threads_join(const void *handle);
 
+/* Whether wide runs pay. Their threads wait for each other at each layer, so a processor that
+ * somebody else uses costs more than a thread gives. All of them are busy as long as a run lasts
+ * (they spin), unless they do not get a processor: that is measured, and after such a run the next
+ * ones are narrow for a while, longer each time. */
+struct mr_onnx_pace {
+    int64_t narrow_until, pause; /* ns */
+};
+bool mr_onnx_pace_wide(const struct mr_onnx_pace *p, int64_t now);
+/* A wide run of `threads` took wall ns, and cpu ns of this process. */
+void mr_onnx_pace_note(struct mr_onnx_pace *p, unsigned threads, int64_t now, int64_t wall,
+                       int64_t cpu);
+
 struct mr_onnx_worker {
     void *const *ort;
     ort_env *env;
     ort_session *session;
     ort_session *wide; /* over `threads` and this one; NULL: there are none */
     struct mr_onnx_threads threads;
+    struct mr_onnx_pace pace;
     ort_allocator *alloc;
     ort_memory_info *memory;
     struct mr_onnx_hello hello;
@@ -42,7 +55,7 @@ struct mr_onnx_worker {
 
 /* A status becomes an error of ours and is released. */
 int mr_onnx_check(struct mr_onnx_worker *w, ort_status *s, struct mr_err *e);
-/* From a request to a reply, appended to `out`. The arena is for this run. */
+/* From a request to a reply, appended to `out`. The arena is for this run. `wide`: it may be. */
 int mr_onnx_worker_run(struct mr_onnx_worker *w, bool wide, struct mr_reader request,
                        struct mr_arena *a, struct mr_buf *out, struct mr_err *e);
 

@@ -160,6 +160,30 @@ static int put_output(struct mr_onnx_worker *w, ort_value *v, struct mr_arena *a
     return 0;
 }
 
+static int64_t clock_ns(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int run_session(struct mr_onnx_worker *w, bool wide, ort_value **in, ort_value **out,
+                       struct mr_err *e) {
+    int64_t from = clock_ns(CLOCK_MONOTONIC);
+    wide = wide && mr_onnx_pace_wide(&w->pace, from);
+    int64_t cpu = wide ? clock_ns(CLOCK_PROCESS_CPUTIME_ID) : 0;
+    int r = mr_onnx_check(w,
+                          ORT(w->ort, Run)(wide ? w->wide : w->session, NULL, w->in_name,
+                                           (const ort_value *const *)in, w->model.n_inputs,
+                                           w->out_name, w->model.n_outputs, out),
+                          e);
+    if (wide) {
+        int64_t now = clock_ns(CLOCK_MONOTONIC);
+        mr_onnx_pace_note(&w->pace, (unsigned)w->hello.threads, now, now - from,
+                          clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu);
+    }
+    return r;
+}
+
 int mr_onnx_worker_run(struct mr_onnx_worker *w, bool wide, struct mr_reader rd, struct mr_arena *a,
                        struct mr_buf *out, struct mr_err *e) {
     ort_value *in[MR_ONNX_MAX_VALUES] = {0}, *res[MR_ONNX_MAX_VALUES] = {0};
@@ -173,11 +197,7 @@ int mr_onnx_worker_run(struct mr_onnx_worker *w, bool wide, struct mr_reader rd,
                                               : mr_fail(e, MR_EINTERNAL, "damaged request");
     }
     if (!r)
-        r = mr_onnx_check(w,
-                          ORT(w->ort, Run)(wide ? w->wide : w->session, NULL, w->in_name,
-                                           (const ort_value *const *)in, count, w->out_name,
-                                           w->model.n_outputs, res),
-                          e);
+        r = run_session(w, wide, in, res, e);
     mr_tensors_put_u32(out, w->model.n_outputs);
     for (uint32_t k = 0; !r && k < w->model.n_outputs; k++)
         r = put_output(w, res[k], a, out, e);

@@ -61,9 +61,11 @@ static int prepare(const struct mr_image *im, float *x, struct mr_err *e) {
     side = side ? side : 1;
     int r = mr_image_resize(im, (im->width - side) / 2, (im->height - side) / 2, side, side, SIDE,
                             SIDE, rgb, e);
-    for (size_t k = 0; !r && k < SIDE * SIDE; k++)
-        for (size_t c = 0; c < 3; c++)
-            x[c * SIDE * SIDE + k] = ((float)rgb[3 * k + c] - 127.0f) / 128.0f;
+    float value[256];
+    for (int k = 0; k < 256; k++)
+        value[k] = ((float)k - 127.0f) / 128.0f;
+    if (!r)
+        mr_image_planes(rgb, SIDE * SIDE, value, x);
     return r;
 }
 

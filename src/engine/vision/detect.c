@@ -4,6 +4,7 @@
  * cells a side, variances 10, 10, 5, 5, a sigmoid a class. */
 #include "base/cleanup.h"
 #include "engine/vision/coco_labels.h"
+#include "engine/vision/image_mix.h"
 #include "engine/vision/nets.h"
 #include "engine/vision/vision.h"
 
@@ -84,9 +85,11 @@ static int prepare(const struct mr_image *im, float *x, struct mr_err *e) {
     if (!rgb)
         return mr_fail(e, MR_ENOMEM, "out of memory");
     int r = mr_image_resize(im, 0, 0, im->width, im->height, SIDE, SIDE, rgb, e);
-    for (size_t k = 0; !r && k < SIDE * SIDE; k++)
-        for (size_t c = 0; c < 3; c++)
-            x[c * SIDE * SIDE + k] = (float)rgb[3 * k + c] * (2.0f / 255) - 1;
+    float value[256];
+    for (int k = 0; k < 256; k++)
+        value[k] = (float)k * (2.0f / 255) - 1;
+    if (!r)
+        mr_image_planes(rgb, (size_t)SIDE * SIDE, value, x);
     return r;
 }
 
@@ -134,7 +137,11 @@ static int gather(const struct mr_detector *d, const float *box, const float *lo
     MR_AUTO_FREE struct candidate *c = mr_reallocarray(NULL, room, sizeof *c);
     if (!c)
         return mr_fail(e, MR_ENOMEM, "out of memory");
-    for (size_t a = 0; a < ANCHORS; a++)
+    const struct mr_image_kernels *kernels = mr_image_kernels();
+    float near = nextafterf((float)odds, -INFINITY); /* the double may have been rounded up */
+    for (size_t a = 0; a < ANCHORS; a++) {
+        if (!kernels->any_at_least(logit + a * MR_COCO_IDS + 1, MR_COCO_IDS - 1, near))
+            continue;
         for (size_t id = 1; id < MR_COCO_IDS; id++) {
             float v = logit[a * MR_COCO_IDS + id];
             if (!((double)v >= odds) || !mr_coco_label[id])
@@ -149,6 +156,7 @@ static int gather(const struct mr_detector *d, const float *box, const float *lo
             c[n] = (struct candidate){.score = v, .anchor = (uint16_t)a, .id = (uint16_t)id};
             n += decode(&d->anchor[a], box + a * 4, &c[n]);
         }
+    }
     qsort(c, n, sizeof *c, by_score);
     *ret = MR_TAKE(c);
     *ret_n = n;

@@ -52,6 +52,8 @@ void mr_image_release(struct mr_image *im);
  * must lie inside (MR_EINVAL). MR_ENOMEM. */
 int mr_image_resize(const struct mr_image *im, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
                     uint32_t out_w, uint32_t out_h, uint8_t *out, struct mr_err *e);
+/* n pixels into three planes of n floats, value[v] for a channel's v. */
+void mr_image_planes(const uint8_t *rgb, size_t n, const float value[256], float *out);
 int mr_image_worker_main(void); /* argv[1] == "__image-worker" */
 
 #endif

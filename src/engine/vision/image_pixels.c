@@ -1,5 +1,6 @@
 /* Pixels after decoding: transparency, orientation, resizing. */
 #include "base/cleanup.h"
+#include "engine/vision/image_mix.h"
 #include "engine/vision/image_priv.h"
 
 #include <math.h>
@@ -29,19 +30,13 @@ void mr_image_orient(const uint8_t *in, uint32_t w, uint32_t h, uint32_t o, uint
 }
 
 /* --- resizing: a separable triangle filter, as wide as the scale when shrinking -------------- */
-struct taps { /* for each output position: where its inputs begin, how many, their weights */
-    uint32_t *at, *n;
-    float *weight; /* out * most */
-    uint32_t most;
-};
-
-static void taps_release(struct taps *t) {
+static void taps_release(struct mr_image_taps *t) {
     mr_free(t->at);
     mr_free(t->n);
     mr_free(t->weight);
 }
 
-static bool taps_make(struct taps *t, uint32_t in, uint32_t out) {
+static bool taps_make(struct mr_image_taps *t, uint32_t in, uint32_t out) {
     double scale = (double)in / out, reach = scale > 1 ? scale : 1;
     t->most = (uint32_t)ceil(reach) * 2 + 2;
     t->at = mr_reallocarray(NULL, out, sizeof *t->at);
@@ -67,54 +62,32 @@ static bool taps_make(struct taps *t, uint32_t in, uint32_t out) {
     return true;
 }
 
-/* One source row into `out_w` pixels of floats. */
-static void shrink_row(const uint8_t *row, const struct taps *t, uint32_t out_w, float *out) {
-    for (uint32_t k = 0; k < out_w; k++) {
-        const uint8_t *p = row + (size_t)t->at[k] * 3;
-        const float *w = t->weight + (size_t)k * t->most;
-        float r = 0, g = 0, b = 0;
-        for (uint32_t i = 0; i < t->n[k]; i++, p += 3) {
-            r += w[i] * p[0];
-            g += w[i] * p[1];
-            b += w[i] * p[2];
-        }
-        out[3 * k] = r;
-        out[3 * k + 1] = g;
-        out[3 * k + 2] = b;
-    }
-}
-
-/* Source rows are resized once, in order, into a ring as long as the tallest sum of rows. */
 int mr_image_resize(const struct mr_image *im, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
                     uint32_t out_w, uint32_t out_h, uint8_t *out, struct mr_err *e) {
     if (!w || !h || !out_w || !out_h || x > im->width || w > im->width - x || y > im->height ||
         h > im->height - y)
         return mr_fail(e, MR_EINVAL, "the rectangle to resize is empty or outside of the image");
-    MR_CLEANUP(taps_release) struct taps tx = {0};
-    MR_CLEANUP(taps_release) struct taps ty = {0};
-    size_t line = (size_t)out_w * 3;
-    MR_AUTO_FREE float *narrow = NULL; /* a ring of resized source rows */
-    MR_AUTO_FREE float *sum = mr_reallocarray(NULL, line, sizeof *sum);
-    if (!sum || !taps_make(&tx, w, out_w) || !taps_make(&ty, h, out_h) ||
-        !(narrow = mr_reallocarray(NULL, line, ty.most * sizeof *narrow)))
+    MR_CLEANUP(taps_release) struct mr_image_taps tx = {0};
+    MR_CLEANUP(taps_release) struct mr_image_taps ty = {0};
+    size_t line = (size_t)w * 3, stride = (size_t)im->width * 3;
+    MR_AUTO_FREE float *row = mr_reallocarray(NULL, line + 1, sizeof *row);
+    if (!row || !taps_make(&tx, w, out_w) || !taps_make(&ty, h, out_h))
         return mr_fail(e, MR_ENOMEM, "out of memory resizing an image");
-    uint32_t done = 0; /* source rows resized so far */
+    const struct mr_image_kernels *kernels = mr_image_kernels();
+    row[line] = 0;
+    const uint8_t *from = im->rgb + y * stride + (size_t)x * 3;
     for (uint32_t k = 0; k < out_h; k++) {
-        memset(sum, 0, line * sizeof *sum);
-        for (uint32_t i = 0; i < ty.n[k]; i++) {
-            uint32_t at = ty.at[k] + i;
-            if (done < ty.at[k])
-                done = ty.at[k];
-            for (; done <= at; done++)
-                shrink_row(im->rgb + ((size_t)(y + done) * im->width + x) * 3, &tx, out_w,
-                           narrow + done % ty.most * line);
-            const float *row = narrow + at % ty.most * line;
-            float weight = ty.weight[(size_t)k * ty.most + i];
-            for (size_t c = 0; c < line; c++)
-                sum[c] += weight * row[c];
-        }
-        for (size_t c = 0; c < line; c++)
-            out[k * line + c] = (uint8_t)(sum[c] < 0 ? 0 : sum[c] > 255 ? 255 : sum[c] + 0.5f);
+        kernels->mix_rows(from + ty.at[k] * stride, stride, ty.weight + (size_t)k * ty.most,
+                          ty.n[k], line, row);
+        kernels->mix_columns(row, &tx, out_w, out + (size_t)k * out_w * 3);
     }
     return 0;
+}
+
+void mr_image_planes(const uint8_t *rgb, size_t n, const float value[256], float *out) {
+    for (size_t k = 0; k < n; k++, rgb += 3) {
+        out[k] = value[rgb[0]];
+        out[n + k] = value[rgb[1]];
+        out[2 * n + k] = value[rgb[2]];
+    }
 }
