@@ -145,6 +145,7 @@ static int run_llm(struct item *it, struct mr_err *e) {
         return rc;
     mr_json_str(&it->out, op == 1 ? "content" : "generated_text", r.text.p ? r.text : MR_LIT(""));
     mr_json_str(&it->out, "model", r.model);
+    mr_json_str(&it->out, "provider", r.provider.p ? r.provider : MR_LIT("local"));
     mr_json_str(&it->out, "finish_reason", r.finish_reason.p ? r.finish_reason : MR_LIT("stop"));
     mr_json_i64(&it->out, "tokens_used", r.tokens.input + r.tokens.output);
     mr_json_key(&it->out, "cost");

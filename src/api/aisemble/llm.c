@@ -52,6 +52,9 @@ static void generated(struct waiting *w, struct mr_buf *b, const struct mr_text_
 
 static void chatted(struct mr_buf *b, const struct mr_text_result *r, bool delta) {
     mr_json_str(b, "model", r->model);
+    mr_json_str(b, "provider", r->provider.p ? r->provider : MR_LIT("local"));
+    if (r->charge)
+        mr_json_i64(b, "charge_id", r->charge);
     mr_json_key(b, "choices");
     mr_buf_cstr(b, delta ? "[{\"delta\":{}" : "[{\"message\":{\"role\":\"assistant\"");
     if (!delta) {

@@ -160,6 +160,7 @@ int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson
         *sum = (struct mr_openai_sum){.tokens = bill.item[0].tokens,
                                       .cost_nano = bill.cost_nano,
                                       .charge = bill.item[0].hold.charge,
+                                      .provider = bill.item[0].provider,
                                       .model = bill.item[0].model};
     return rc;
 }

@@ -146,4 +146,6 @@ void mr_openai_cost_headers(struct mr_call *c, const struct mr_openai_sum *s, st
     int n = snprintf(text, sizeof text, "%lld", (long long)s->charge);
     mr_req_set_header(c->req, "x-millrace-call-id", mr_strn(text, (size_t)n));
     mr_req_set_header(c->req, "x-millrace-model-id", model);
+    if (s->provider.n)
+        mr_req_set_header(c->req, "x-millrace-provider", s->provider);
 }

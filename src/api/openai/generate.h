@@ -29,6 +29,7 @@ struct gen {
     struct choice *choice;
     size_t n, left;
     bool failed, lost; /* lost: the client gets no more of the stream */
+    bool named;        /* the stream's model is the one that answers */
     struct mr_err err;
     struct mr_openai_sum sum;
     int64_t created;

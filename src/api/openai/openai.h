@@ -17,7 +17,7 @@ void mr_openai_put_error(struct mr_buf *b, const struct mr_err *e, const char *m
 int mr_openai_status(const struct mr_err *e);
 /* x-ratelimit-*, openai-processing-ms; before the reply or stream begins. */
 void mr_openai_headers(struct mr_call *c);
-/* x-millrace-response-cost, -call-id, -model-id. */
+/* x-millrace-response-cost, -call-id, -model-id, -provider. */
 struct mr_openai_sum;
 void mr_openai_cost_headers(struct mr_call *c, const struct mr_openai_sum *s, struct mr_str model);
 /* A reply, with those headers. */
@@ -65,7 +65,8 @@ struct mr_openai_choice {
 struct mr_openai_sum {
     struct mr_usage_tokens tokens;
     int64_t cost_nano, charge;
-    struct mr_str model; /* embeddings */
+    struct mr_str provider; /* "local", or who answered last */
+    struct mr_str model;    /* embeddings */
 };
 /* The outcome of one run as a choice, strings kept in the arena: tool calls of local models are
  * found in their text. */

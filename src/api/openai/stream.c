@@ -131,7 +131,19 @@ static size_t passable(struct choice *k) {
     return tag ? (size_t)(tag - s.p) : s.n - undecided(s);
 }
 
+/* Who answers is known with the first piece: it may be a fallback. */
+static void name_speaker(struct gen *g, const struct mr_llm_delta *d) {
+    if (g->named || !d->provider.n)
+        return;
+    g->named = true;
+    mr_req_set_header(g->c->req, "x-millrace-provider", d->provider);
+    struct mr_str model = d->model.n ? mr_arena_keep(g->c->req->arena, d->model) : g->ask.model;
+    if (model.p)
+        g->ask.model = model;
+}
+
 void mr_openai_stream_piece(struct gen *g, struct choice *k, const struct mr_llm_delta *d) {
+    name_speaker(g, d);
     struct piece p = {.text = d->text, .logprobs = d->logprobs_json, .calls = d->tool_calls_json};
     if (!g->ask.tools || !g->ask.local) {
         if (!p.text.n)

@@ -9,6 +9,8 @@ void mr_openai_add(struct mr_openai_sum *s, const struct mr_text_result *r) {
     s->tokens.cache_write += r->tokens.cache_write;
     s->tokens.output += r->tokens.output;
     s->cost_nano += r->cost_nano;
+    if (r->provider.n)
+        s->provider = r->provider;
     if (!s->charge)
         s->charge = r->charge;
 }

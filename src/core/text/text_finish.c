@@ -167,9 +167,20 @@ void mr_text_llm_done(void *arg, const struct mr_llm_result *r) {
     commit(u);
 }
 
+/* What is charged is what answered. */
+static void take_option(struct mr_text_run *u, const struct mr_provider *p) {
+    for (size_t i = 0; i < u->n_option; i++)
+        if (p == u->option[i].provider) {
+            u->provider = p;
+            u->model = u->option[i].model;
+            u->price = u->option[i].price;
+        }
+}
+
 void mr_text_chat_done(void *arg, const struct mr_chat_result *r) {
     struct mr_text_run *u = arg;
     struct mr_text_result *o = &u->result;
+    take_option(u, r->provider);
     o->rc = r->rc == MR_ELIMIT ? MR_EPREDICT : r->rc; /* its limits are not the caller's budget */
     o->err = r->err;
     o->err.code = o->rc;

@@ -17,6 +17,8 @@ struct mr_text {
     uint64_t next_ticket;
 };
 
+#define MR_TEXT_OPTIONS 4 /* the provider asked for and its fallbacks */
+
 /* Owned by whatever step runs; the flags and links are under `mu`. */
 struct mr_text_run {
     struct mr_text *t;
@@ -32,6 +34,13 @@ struct mr_text_run {
     struct mr_str model; /* as answered and charged: the adapter's name where there is one */
     struct mr_use use;
     struct mr_price price;
+    struct mr_text_option { /* a provider's: [0] is the above */
+        const struct mr_provider *provider;
+        struct mr_str model;
+        struct mr_price price;
+    } option[MR_TEXT_OPTIONS];
+    size_t n_option;
+    _Atomic(const struct mr_provider *) speaking; /* who was asked last */
     int64_t max_tokens;
     struct mr_hold hold;
     int64_t end_user;

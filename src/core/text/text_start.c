@@ -143,17 +143,18 @@ static void limit_tokens(struct mr_text_run *u) {
         u->max_tokens = u->price.max_output;
 }
 
-/* The most that it can cost: a token has at least one byte. */
-static int most(const struct mr_text_run *u, int64_t *ret, struct mr_err *e) {
+/* The most that it can cost at a price: a token has at least one byte. */
+static int most(const struct mr_text_run *u, const struct mr_price *price, int64_t *ret,
+                struct mr_err *e) {
     int64_t plain, written;
     size_t bytes =
         u->q.prompt.n + u->q.messages_json.n + u->q.tools_json.n + u->q.provider_members.n;
     int64_t out = u->max_tokens > 0 ? u->max_tokens : u->local ? u->local->context_length : 0;
     struct mr_usage_tokens k = {.input = (int64_t)bytes + WRAP_TOKENS, .output = out};
-    int rc = mr_price_cost(&u->price, MR_TIER_STANDARD, &k, &plain, e);
+    int rc = mr_price_cost(price, MR_TIER_STANDARD, &k, &plain, e);
     k.cache_write = k.input;
     if (!rc)
-        rc = mr_price_cost(&u->price, MR_TIER_STANDARD, &k, &written, e);
+        rc = mr_price_cost(price, MR_TIER_STANDARD, &k, &written, e);
     if (!rc)
         *ret = plain > written ? plain : written;
     return rc;
@@ -180,21 +181,59 @@ static int find_price(struct mr_text_run *u, struct mr_err *e) {
                               : rc;
 }
 
+static bool is_option(const struct mr_text_run *u, const char *provider) {
+    for (size_t i = 0; i < u->n_option; i++)
+        if (!strcmp(u->option[i].provider->name, provider))
+            return true;
+    return false;
+}
+
+/* The provider asked for, then its fallbacks as far as they have keys, defaults and prices. */
+static void find_options(struct mr_text_run *u) {
+    const struct mr_provider *p = u->provider;
+    u->option[u->n_option++] = (struct mr_text_option){p, u->model, u->price};
+    while (u->n_option < MR_TEXT_OPTIONS && p->fallback && !is_option(u, p->fallback)) {
+        struct mr_text_option *o = &u->option[u->n_option];
+        if (mr_gateway_provider(u->t->c.gateway, mr_str(p->fallback), &p, NULL) || !p->model)
+            return;
+        *o = (struct mr_text_option){.provider = p, .model = mr_str(p->model)};
+        if (mr_price_find(u->t->c.prices, mr_str(p->name), o->model, mr_now_us(), &u->arena,
+                          &o->price, NULL))
+            return;
+        u->n_option++;
+    }
+}
+
+/* Holds what the dearest of the first n options may cost. */
+static int hold_for(struct mr_text_run *u, size_t n, struct mr_err *e) {
+    int64_t need, dearest = 0;
+    int rc = most(u, &u->price, &dearest, e);
+    for (size_t i = 1; !rc && i < n; i++) {
+        rc = most(u, &u->option[i].price, &need, e);
+        dearest = !rc && need > dearest ? need : dearest;
+    }
+    if (rc)
+        return rc;
+    struct mr_reserve r = reserve_of(u);
+    r.reserved_nano = dearest;
+    return mr_hold_take(u->t->c.ledger, &r, &u->hold, e);
+}
+
 static int admit(struct mr_text_run *u, struct mr_err *e) {
-    struct mr_text *t = u->t;
-    int64_t need;
     int rc = find_price(u, e);
     if (rc == MR_ENOTFOUND && e)
         snprintf(e->field, sizeof e->field, "model");
     if (rc)
         return rc;
     limit_tokens(u);
-    rc = most(u, &need, e);
-    if (rc)
-        return rc;
-    struct mr_reserve r = reserve_of(u);
-    r.reserved_nano = need;
-    return mr_hold_take(t->c.ledger, &r, &u->hold, e);
+    if (!u->local)
+        find_options(u);
+    rc = hold_for(u, u->n_option, e);
+    if (rc == MR_ELIMIT && u->n_option > 1) {
+        u->n_option = 1; /* the budget does not reach for the dearer fallback */
+        rc = hold_for(u, 1, e);
+    }
+    return rc;
 }
 
 /* --- the model ---------------------------------------------------------------------------- */
@@ -215,7 +254,10 @@ static int on_llm_delta(void *arg, const struct mr_llm_delta *d) {
 
 static int on_chat_event(void *arg, const struct mr_chat_event *ev) {
     struct mr_text_run *u = arg;
+    const struct mr_provider *p = u->speaking;
     struct mr_llm_delta d = {.text = ev->delta,
+                             .provider = mr_str(p->name),
+                             .model = ev->model,
                              .logprobs_json = ev->logprobs_json,
                              .tool_calls_json = ev->tool_calls_json};
     return is_gone(u) ? 1 : on_llm_delta(u, &d);
@@ -267,6 +309,14 @@ static int run_local(struct mr_text_run *u, struct mr_err *e) {
     return rc;
 }
 
+static bool may_fall_back(void *arg, const struct mr_provider *p) {
+    struct mr_text_run *u = arg;
+    if (!is_option(u, p->name))
+        return false;
+    u->speaking = p;
+    return true;
+}
+
 static int run_remote(struct mr_text_run *u, struct mr_err *e) {
     struct mr_chat_request q = {.provider = u->provider,
                                 .body = {.model = u->model,
@@ -276,9 +326,11 @@ static int run_remote(struct mr_text_run *u, struct mr_err *e) {
                                          .temperature = u->q.params.temperature,
                                          .stream = u->q.on_delta != NULL,
                                          .extra_json = u->q.provider_members},
+                                .may_fall_back = u->n_option > 1 ? may_fall_back : NULL,
                                 .on_event = u->q.on_delta ? on_chat_event : NULL,
                                 .done = mr_text_chat_done,
                                 .arg = u};
+    u->speaking = u->provider;
     return mr_gateway_chat(u->t->c.gateway, &q, e);
 }
 

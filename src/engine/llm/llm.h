@@ -74,8 +74,8 @@ struct mr_llm_delta {
     uint32_t tokens;             /* of the output so far */
     struct mr_str logprobs_json; /* items of OpenAI's logprobs.content for the tokens of this piece,
                                   * comma-separated; "" = none asked for */
-    struct mr_str
-        tool_calls_json; /* providers' (core/text): OpenAI's delta.tool_calls; local: "" */
+    /* Providers' (core/text), "" of local ones: OpenAI's delta.tool_calls, who speaks. */
+    struct mr_str tool_calls_json, provider, model;
 };
 struct mr_llm_result {
     int rc; /* 0; MR_EFIELD (context overflow: says both figures; bad grammar; template),
