@@ -7,9 +7,11 @@
 
 static int vfill(struct mr_err *e, int code, const char *field, const char *fmt, va_list ap) {
     if (e) {
-        e->code = code;
-        snprintf(e->field, sizeof e->field, "%s", field);
-        vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+        /* Built apart: the arguments may point into *e, where a message takes in the one before. */
+        struct mr_err made = {.code = code};
+        snprintf(made.field, sizeof made.field, "%s", field);
+        vsnprintf(made.msg, sizeof made.msg, fmt, ap);
+        *e = made;
     }
     return code;
 }

@@ -107,7 +107,22 @@ MR_TEST(utf8_is_checked) {
     CHECK(!mr_utf8_valid(mr_strn("\xE2\x82", 2)));
 }
 
+MR_TEST(a_message_takes_in_the_one_before) {
+    struct mr_err e;
+    CHECK_INT(mr_fail_field(&e, MR_EFIELD, "model", "no %s", "tea"), MR_EFIELD);
+    CHECK_STR(e.field, "model");
+    mr_fail_field(&e, MR_EINVAL, e.field, "%s: %s", "parameters", e.msg);
+    CHECK_INT(e.code, MR_EINVAL);
+    CHECK_STR(e.field, "model");
+    CHECK_STR(e.msg, "parameters: no tea");
+    mr_fail(&e, MR_EIO, "outer: %.13s", e.msg);
+    CHECK_STR(e.field, "");
+    CHECK_STR(e.msg, "outer: parameters: n");
+    CHECK_INT(mr_fail(NULL, MR_EIO, "x"), MR_EIO);
+}
+
 MR_TEST_MAIN(CASE(buf_keeps_its_cap), CASE(json_strings_are_escaped),
              CASE(numbers_are_shortest_and_read_back), CASE(ids_sort_and_read_back),
              CASE(times_read_back), CASE(base64_is_strict), CASE(sha256_matches_its_vector),
-             CASE(arena_keeps_its_cap), CASE(utf8_is_checked))
+             CASE(arena_keeps_its_cap), CASE(utf8_is_checked),
+             CASE(a_message_takes_in_the_one_before))
