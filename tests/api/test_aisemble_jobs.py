@@ -138,6 +138,14 @@ def test_a_repeated_creation_is_the_same_job(user):
     assert e["details"]["field"] == "Idempotency-Key"
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o-mini"])
+def test_a_job_over_a_provider_is_paid_item_by_item(user, standin, model):
+    made = create(user, "llm", {"inputs": ["one", "two", "three"], "model": model})
+    assert ended(user, made["job_id"])["status"] == "completed"
+    out = [r["output"] for r in results(user, made["job_id"])["results"]]
+    assert len(out) == 3 and all(x["generated_text"] and float(x["cost"]) > 0 for x in out), out
+
+
 @pytest.mark.parametrize("change,field", [
     ({"service": "tea"}, "service"), ({"type": "magic"}, "type"), ({"priority": "urgent"}, "priority"),
     ({"scheduled_at": "tomorrow, at about noon"}, "scheduled_at"), ({"cron": "every full moon"}, "cron"),
@@ -145,6 +153,8 @@ def test_a_repeated_creation_is_the_same_job(user):
     ({"parameters": {"inputs": ["x"], "operation": "sing"}}, "parameters.operation"),
     ({"parameters": {"inputs": ["x"], "analysis_types": ["aura"]}}, "parameters.analysis_types"),
     ({"parameters": {"inputs": ["x"], "model": "nope"}}, "parameters.model"),
+    ({"service": "llm", "parameters": {"inputs": ["x"], "model": "nobody/nope"}}, "parameters.model"),
+    ({"service": "vision", "parameters": {"inputs": ["x"], "model": "gpt-4o-mini"}}, "parameters.model"),
     ({"parameters": {"input_source": "s3://bucket/images/"}}, "parameters.input_source"),
     ({"parameters": {"input_source": "../.."}}, "parameters.input_source"),
     ({"parameters": {"input_file": "file_00"}}, "parameters.input_file")])
@@ -153,3 +163,5 @@ def test_what_is_wrong_with_a_job_is_said_at_once(user, change, field):
                                  "parameters": {"inputs": ["x"]}, **change})
     e = error(r, 400, "INVALID_REQUEST")
     assert e["details"]["field"].startswith(field), e
+    if field == "parameters.model":
+        assert f"'{change['parameters']['model']}' is not in the catalogue" in e["message"], e

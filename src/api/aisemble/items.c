@@ -253,6 +253,27 @@ RUNNER(llm_item, run_llm)
 RUNNER(vision_item, run_vision)
 RUNNER(nlp_item, run_nlp)
 
+/* A model of the catalogue, or a name that text generation knows: whether its provider can be asked
+ * shows when an item runs. */
+static int check_model(struct mr_core *core, struct mr_str model, enum mr_service s,
+                       struct mr_err *e) {
+    const struct mr_catalog_model *m;
+    struct mr_text_place at;
+    struct mr_arena arena;
+    struct mr_err why;
+    if (mr_catalog_adapter(core->catalog, model) ||
+        !mr_catalog_find(core->catalog, model, MR_KIND_N, &m, &why))
+        return 0;
+    if (s != MR_SERVICE_VISION) {
+        mr_arena_init(&arena, 1 << 20);
+        int rc = mr_text_locate(core->text, model, &arena, &at, NULL);
+        mr_arena_release(&arena);
+        if (rc != MR_ENOTFOUND)
+            return 0;
+    }
+    return mr_fail_field(e, MR_EFIELD, "parameters.model", "parameters.model: %.400s", why.msg);
+}
+
 /* What is wrong with the parameters alone is said when the job is made. */
 static int check(struct mr_core *core, struct mr_str parameters, enum mr_service s,
                  struct mr_err *e) {
@@ -260,7 +281,6 @@ static int check(struct mr_core *core, struct mr_str parameters, enum mr_service
     yyjson_val *p = yyjson_doc_get_root(doc);
     struct mr_str op = text_of(yyjson_obj_get(p, "operation"));
     struct mr_str model = text_of(yyjson_obj_get(p, "model"));
-    const struct mr_catalog_model *m;
     unsigned k;
     int unused, rc = 0;
     if (s == MR_SERVICE_LLM)
@@ -276,12 +296,8 @@ static int check(struct mr_core *core, struct mr_str parameters, enum mr_service
             rc = bits(yyjson_obj_get(p, "analysis_types"), "parameters.analysis_types", mr_nlp_kind,
                       &k, e);
     }
-    /* A name with a slash may be a provider's; what it is shows when an item runs. */
-    if (!rc && model.n && !memchr(model.p, '/', model.n) &&
-        !mr_catalog_adapter(core->catalog, model) &&
-        mr_catalog_find(core->catalog, model, MR_KIND_N, &m, e))
-        rc = mr_fail_field(e, MR_EFIELD, "parameters.model", "parameters.model: %.400s",
-                           e ? e->msg : "");
+    if (!rc && model.n)
+        rc = check_model(core, model, s, e);
     yyjson_doc_free(doc);
     return rc;
 }
