@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "engine/internal.h"
 #include "engine/onnx/client_priv.h"
 
@@ -157,8 +158,7 @@ static int add_features(yyjson_val *data, struct mr_arena *arena, struct mr_run 
 static int run_request(struct mr_onnx *m, const struct ask *q, struct mr_arena *arena,
                        struct mr_onnx_result **ret, struct mr_err *e) {
     int64_t deadline = mr_mono_ns() + m->timeout_ms * 1000000;
-    struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
-    if (pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until))
+    if (!mr_mutex_lock_until(&m->lock, deadline))
         return mr_fail(e, MR_ETIMEOUT, "the model was busy for %lld ms", (long long)m->timeout_ms);
     struct reply reply = {0};
     int r = exchange(m, q, deadline, arena, &reply, e);
