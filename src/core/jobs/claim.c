@@ -245,6 +245,7 @@ int mr_job_claim(struct mr_jobs *j, unsigned service, bool *ret_more, struct mr_
             c.held[a->priority]++;
     pthread_mutex_unlock(&j->mu);
     int rc = mr_db_write(j->c.db, claim_in, &c, e);
+    mr_crash_point("job-claim-committed");
     pthread_mutex_lock(&j->mu);
     for (int p = 0; p < MR_JOB_PRIORITIES; p++)
         s->maybe_queued[p] = c.left[p] || rc || (s->maybe_queued[p] && seq != s->queued_seq);

@@ -56,6 +56,7 @@ static int capture(struct mr_job_active *a, struct mr_err *e) {
     mr_job_pack_release(&pack);
     if (rc)
         return rc;
+    mr_crash_point("job-input-committed");
     atomic_fetch_add(&j->service[a->service].ahead, c.n);
     a->input_blob = name;
     a->has_input = true;

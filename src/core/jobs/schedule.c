@@ -159,6 +159,7 @@ int mr_job_schedule(struct mr_jobs *j, int64_t now_us, int64_t *ret_next_us, str
     int rc = mr_db_write(j->c.db, schedule_in, &d, e);
     if (rc)
         return rc;
+    mr_crash_point("job-schedule-committed");
     for (unsigned i = 0; i < d.n; i++) {
         int s = mr_jobs_service(j, mr_str(d.due[i].service));
         if (s < 0)

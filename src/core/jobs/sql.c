@@ -1,5 +1,6 @@
 /* The statements that several parts of jobs share. */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "core/events/events.h"
 #include "core/jobs/jobs_priv.h"
 
@@ -122,6 +123,7 @@ int mr_job_end_in(struct mr_jobs *j, struct mr_tx *tx, struct mr_id id, int64_t 
         rc = mr_job_logf_in(tx, id, failed ? MR_JOB_WARNING : MR_JOB_INFO, e,
                             "Processing completed: %lld items, %lld of them failed",
                             (long long)done, (long long)failed);
+    mr_crash_point("job-ended");
     return rc ? rc : emit(j, tx, account, id, status, e);
 }
 

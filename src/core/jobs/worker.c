@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "core/jobs/jobs_priv.h"
 
 #define WHO_NS        10000000000ll /* a creator's rights are looked up so often */
@@ -124,6 +125,7 @@ static void run_one(struct worker *w, struct mr_job_active *a, int64_t index, in
     int64_t began = mr_mono_ns();
     int rc = run_item(w, a, index, attempt, &output, &fatal, &e);
     int64_t took_us = (mr_mono_ns() - began) / 1000;
+    mr_crash_point("job-item-done");
     bool retry = rc && !fatal && passing(rc) && attempt <= a->retries;
     struct mr_job_done *d =
         retry || fatal ? NULL : done_new(index, attempt, took_us, rc, output, &e);
