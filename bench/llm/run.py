@@ -22,7 +22,9 @@ CACHE = os.environ.get("MILLRACE_CACHE") or os.path.join(os.path.expanduser("~")
                                                          "millrace")
 BIN = os.path.join(CACHE, "bench-llama", "bin")
 SHIPPED = os.path.join(CACHE, "bench-llama", "as-shipped.gguf")
+CONVERTED = os.path.join(CACHE, "bench-llama", "converted.gguf")
 OURS = os.path.join(CACHE, "models", "smollm2-135m-instruct", "model.gguf")
+OUR_LIBRARY = os.environ.get("MILLRACE_LLAMA") or os.path.join(CACHE, "llama", "lib")
 # Built in one folder and moved: its libraries are beside it.
 PEER_ENV = dict(os.environ, LD_LIBRARY_PATH=BIN)
 WORDS = ("river stone over green walk seven light under house cold bring paper north quick song "
@@ -94,10 +96,11 @@ def our_round(words, output, streams):
     return json.loads(out)
 
 
-def perplexity(model):
+def perplexity(model, library):
     text = "/usr/share/common-licenses/GPL-3"
     out = subprocess.run([os.path.join(BIN, "llama-perplexity"), "-m", model, "-f", text, "-c",
-                          "512"], capture_output=True, text=True, check=True, env=PEER_ENV)
+                          "512"], capture_output=True, text=True, check=True,
+                         env=dict(os.environ, LD_LIBRARY_PATH=f"{library}:{BIN}"))
     return re.search(r"Final estimate: PPL = (\S+ \+/- \S+)", out.stdout + out.stderr).group(1)
 
 
@@ -110,13 +113,15 @@ def main():
     ap.add_argument("--perplexity", action="store_true")
     a = ap.parse_args()
     if a.perplexity:
-        for name, model in (("as shipped", SHIPPED), ("converted", OURS)):
-            print(f"perplexity, {name}: {perplexity(model)}", flush=True)
+        for name, model, library in (("our kernels, our file", OURS, OUR_LIBRARY),
+                                     ("llama.cpp's, as shipped", SHIPPED, BIN),
+                                     ("llama.cpp's, converted", CONVERTED, BIN)):
+            print(f"perplexity, {name}: {perplexity(model, library)}", flush=True)
         return
     for streams in a.streams:
         words = a.words if streams == 1 else a.words // 4
         servers = {"llama-server, as shipped": Server(SHIPPED, streams),
-                   "llama-server, converted": Server(OURS, streams)}
+                   "llama-server, converted": Server(CONVERTED, streams)}
         got = {name: [] for name in ("ours", *servers)}
         for server in servers.values():
             server_round(server, 8, 4, streams)

@@ -77,6 +77,7 @@ static int load_model(struct mr_lw *w, const struct mr_llm_hello *h, const char 
         return mr_fail_errno(e, "model file");
     struct llama_model_params mp = w->api.llama_model_default_params();
     mp.n_gpu_layers = 0;
+    mp.load_mode = LLAMA_LOAD_MODE_NONE; /* weights are packed anew: a mapping would stay beside */
     w->model = w->api.llama_model_load_from_file_ptr(f, mp);
     if (!w->model)
         return mr_fail(e, MR_EREFUSED, "llama.cpp does not take the model: %s",

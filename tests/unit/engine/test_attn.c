@@ -1,5 +1,5 @@
 /* Attention against the definition, in doubles: shapes that fill no tile, masks of several
- * sequences, cells in parts. */
+ * sequences. */
 #include "engine/llm/kernels/attn.h"
 #include "engine/llm/kernels/qmm.h"
 #include "mr_test.h"
@@ -143,19 +143,11 @@ static void run(struct mr_attn shape, enum look look) {
         mr_attn_item(a, i, room + 4);
     check(&d, "items");
     free(room);
-    size_t size = mr_attn_part_floats(a);
-    float *part = malloc(3 * size * sizeof *part);
-    for (size_t n = 1; n <= 3; n += 2) {
-        spoil(&d);
-        for (size_t t = 0; t < a->tokens; t++)
-            for (size_t h = 0; h < a->kv_heads; h++) {
-                for (size_t k = 0; k < n; k++)
-                    mr_attn_part(a, t, h, k, n, part + k * size);
-                mr_attn_join(a, t, h, part, n, size);
-            }
-        check(&d, "parts");
-    }
-    free(part);
+    spoil(&d);
+    for (size_t t = 0; t < a->tokens; t++)
+        for (size_t h = 0; h < a->kv_heads; h++)
+            mr_attn_one(a, t, h);
+    check(&d, "one by one");
     free_data(&d);
 }
 
@@ -175,4 +167,42 @@ MR_TEST(attention_is_what_its_definition_says) {
     run((struct mr_attn){.d = 64, .tokens = 33, .heads = 9, .kv_heads = 3, .cells = 256}, CAUSAL);
 }
 
-MR_TEST_MAIN(CASE(attention_is_what_its_definition_says))
+/* The same cells at other places of the buffer, among cells of others: the same bits. */
+MR_TEST(results_do_not_depend_on_where_cells_lie) {
+    enum { TOKENS = 20, CELLS = 90, FAR = 333 };
+    if (!mr_qmm_usable())
+        return;
+    struct mr_attn shape = {.d = 64, .tokens = TOKENS, .heads = 6, .kv_heads = 2, .cells = CELLS};
+    struct data near = make(shape, CAUSAL), far;
+    shape.cells = FAR;
+    far = make(shape, CAUSAL);
+    memcpy(far.q, near.q, TOKENS * 6 * 64 * 4);
+    for (size_t i = 0; i < TOKENS * FAR; i++)
+        far.mask[i] = 0xfc00;
+    for (size_t c = 0; c < CELLS; c++) {
+        size_t to = c < 31 ? 5 + c : 60 + 3 * c;
+        memcpy(far.k + to * 128, near.k + c * 128, 256);
+        memcpy(far.v + to * 128, near.v + c * 128, 256);
+        for (size_t t = 0; t < TOKENS; t++)
+            far.mask[t * FAR + to] = near.mask[t * CELLS + c];
+    }
+    char *room = malloc(mr_attn_room(&near.a));
+    for (int one = 0; one < 2; one++) {
+        for (struct data *d = &near;; d = &far) {
+            spoil(d);
+            for (size_t i = 0; i < TOKENS * 2 && one; i++)
+                mr_attn_one(&d->a, i / 2, i % 2);
+            for (size_t i = 0; i < mr_attn_items(&d->a) && !one; i++)
+                mr_attn_item(&d->a, i, room);
+            if (d == &far)
+                break;
+        }
+        CHECK(!memcmp(near.out, far.out, TOKENS * 6 * 64 * 4));
+    }
+    free(room);
+    free_data(&near);
+    free_data(&far);
+}
+
+MR_TEST_MAIN(CASE(attention_is_what_its_definition_says),
+             CASE(results_do_not_depend_on_where_cells_lie))

@@ -472,7 +472,9 @@ MR_TEST(a_worker_that_dies_costs_one_error_each) {
     mr_llm_info(m, &info);
     CHECK_INT(info.restarts, 1);
     CHECK(info.memory > 50000000 && info.cpu_seconds > 0);
-    CHECK(mr_str_is(info.architecture, "llama") && mr_str_is(info.quantization, "Q8_0"));
+    CHECK(mr_str_is(info.architecture, "llama"));
+    CHECK(mr_str_is(info.quantization, "Q4_1") || /* as shipped, where our kernels run */
+          mr_str_is(info.quantization, "Q8_0"));
     CHECK_INT(info.context, 8192);
     CHECK(info.parameters > 130000000 && info.has_chat_template);
 }

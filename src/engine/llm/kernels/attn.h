@@ -1,11 +1,11 @@
 /* Attention over half-precision keys and values, for the processors of qmm.h: softmax(q k' scale +
- * mask) v with running maxima, computed in floats. Cells that no token of a tile may see are passed
- * over, which is what makes one buffer of cells for many sequences cheap.
+ * mask) v, computed in floats. Cells that no token of a tile may see are passed over, which is what
+ * makes one buffer of cells for many sequences cheap. A token's result depends on the cells it sees
+ * and on their order, not on where they lie or on what else is computed.
  *
  * Prompts: items of 16 tokens by the query heads of one key head; 16 tokens are the lanes, so keys
- * are read once for all of them and maxima need no shuffling. Answers: items of one token by one
- * key head, or a part of their cells; the parts are joined afterwards. Nothing here
- * allocates; items may be computed by any thread. Strides are bytes. */
+ * are read once for all of them and maxima need no shuffling. Answers: single tokens. Nothing here
+ * allocates; any thread may compute any item. Strides are bytes. */
 #ifndef MR_ENGINE_LLM_KERNELS_ATTN_H
 #define MR_ENGINE_LLM_KERNELS_ATTN_H
 
@@ -37,14 +37,8 @@ size_t mr_attn_items(const struct mr_attn *a);
 size_t mr_attn_room(const struct mr_attn *a);
 void mr_attn_item(const struct mr_attn *a, size_t item, void *room);
 
-/* Floats of the part of one token and one key head. */
-size_t mr_attn_part_floats(const struct mr_attn *a);
-/* The part of every `of`-th block of MR_ATTN_CELLS cells from block `first` on, and the sum of `n`
- * parts, each `stride` floats behind the one before. */
-void mr_attn_part(const struct mr_attn *a, size_t token, size_t kv_head, size_t first, size_t of,
-                  float *part);
-void mr_attn_join(const struct mr_attn *a, size_t token, size_t kv_head, const float *part,
-                  size_t n, size_t stride);
+/* One token, the query heads of one key head. */
+void mr_attn_one(const struct mr_attn *a, size_t token, size_t kv_head);
 
 #ifdef __cplusplus
 }

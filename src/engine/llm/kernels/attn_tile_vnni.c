@@ -13,7 +13,7 @@ struct room {
     float k[CELLS * MR_ATTN_D_MAX], v[CELLS * MR_ATTN_D_MAX];
     __m512 mask[CELLS];
     __m512 q[MR_ATTN_D_MAX * HEADS], out[MR_ATTN_D_MAX * HEADS], p[CELLS * HEADS];
-    __m512 most[HEADS], sum[HEADS];
+    __m512 scale[HEADS], sum[HEADS];
 };
 
 struct tile {
@@ -101,7 +101,7 @@ static void load_kv(const struct tile *t, size_t cell, size_t n, struct room *r)
     }
 }
 
-/* p = q k' + mask for all cells; returns nothing seen more than before in r->most. */
+/* p = q k' + mask for all cells, and the largest of them. */
 MR_INLINE void scores(struct room *r, size_t d, int heads, bool masked, __m512 *most) {
     for (size_t c = 0; c < CELLS; c += AT_ONCE) {
         __m512 s[AT_ONCE * HEADS];
@@ -120,32 +120,33 @@ MR_INLINE void scores(struct room *r, size_t d, int heads, bool masked, __m512 *
         }
 #pragma GCC unroll 24
         for (int i = 0; i < AT_ONCE * heads; i++) {
+            if (masked)
+                s[i] = _mm512_max_ps(s[i], _mm512_set1_ps(MR_SCORE_LOWEST));
             most[i % heads] = _mm512_max_ps(most[i % heads], s[i]);
             r->p[c * (size_t)heads + (size_t)i] = s[i];
         }
     }
 }
 
-/* Scores to weights against the new maximum; the sums and outputs so far shrink to it. */
+/* Scores to weights; sums and outputs so far follow when the common power of two grows. */
 MR_INLINE void weigh(struct room *r, size_t d, int heads, const __m512 *most) {
-    const __m512 lowest = _mm512_set1_ps(-INFINITY);
 #pragma GCC unroll 3
     for (int h = 0; h < heads; h++) {
-        __mmask16 none = _mm512_cmp_ps_mask(most[h], lowest, _CMP_EQ_OQ);
-        __m512 base = _mm512_mask_mov_ps(most[h], none, _mm512_setzero_ps());
-        __m512 shrink = mr_exp16(_mm512_sub_ps(r->most[h], base)), sum = _mm512_setzero_ps();
+        __m512 scale = _mm512_max_ps(r->scale[h], mr_scale16(most[h])), sum;
+        __m512 shrink = _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(r->scale[h], scale));
+        sum = _mm512_mul_ps(r->sum[h], shrink);
         for (size_t c = 0; c < CELLS; c++) {
             __m512 *p = &r->p[c * (size_t)heads + (size_t)h];
-            *p = mr_exp16(_mm512_sub_ps(*p, base));
+            *p = mr_weight16(*p, scale);
             sum = _mm512_add_ps(sum, *p);
         }
-        r->sum[h] = _mm512_fmadd_ps(r->sum[h], shrink, sum);
-        if (_mm512_cmp_ps_mask(most[h], r->most[h], _CMP_NEQ_UQ))
+        r->sum[h] = sum;
+        if (_mm512_cmp_ps_mask(scale, r->scale[h], _CMP_NEQ_UQ))
             for (size_t i = 0; i < d; i++) {
                 __m512 *o = &r->out[i * (size_t)heads + (size_t)h];
                 *o = _mm512_mul_ps(*o, shrink);
             }
-        r->most[h] = most[h];
+        r->scale[h] = scale;
     }
 }
 
@@ -191,7 +192,7 @@ MR_INLINE void some_heads(const struct tile *t, struct room *r, int heads) {
     const struct mr_attn *a = t->a;
     load_q(t, (size_t)heads, r);
     for (int h = 0; h < heads; h++) {
-        r->most[h] = _mm512_set1_ps(-INFINITY);
+        r->scale[h] = _mm512_set1_ps(MR_SCALE_LOWEST);
         r->sum[h] = _mm512_setzero_ps();
     }
     for (size_t i = 0; i < a->d * (size_t)heads; i++)
@@ -204,7 +205,7 @@ MR_INLINE void some_heads(const struct tile *t, struct room *r, int heads) {
         load_kv(t, cell, n, r);
         __m512 most[HEADS];
         for (int h = 0; h < heads; h++)
-            most[h] = r->most[h];
+            most[h] = _mm512_set1_ps(MR_SCORE_LOWEST);
         if (seen == SEEN_SOME)
             scores(r, a->d, heads, true, most);
         else

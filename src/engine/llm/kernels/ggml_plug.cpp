@@ -11,7 +11,6 @@
 #include "ggml-cpu.h"
 #include "traits.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
 
@@ -102,11 +101,7 @@ class attention : public ggml::cpu::tensor_traits {
 
     bool work_size(int n_threads, const ggml_tensor *op, size_t &size) override {
         mr_attn a = of(op);
-        size_t n = (size_t)n_threads;
-        if (a.tokens > alone)
-            size = n * padded(mr_attn_room(&a));
-        else
-            size = parts(a, n) * a.tokens * a.kv_heads * mr_attn_part_floats(&a) * sizeof(float);
+        size = a.tokens > alone ? (size_t)n_threads * padded(mr_attn_room(&a)) : 0;
         return true;
     }
 
@@ -119,25 +114,13 @@ class attention : public ggml::cpu::tensor_traits {
                 mr_attn_item(&a, i, room);
             return true;
         }
-        size_t n = parts(a, nth), items = a.tokens * a.kv_heads, size = mr_attn_part_floats(&a);
-        float *part = (float *)params->wdata;
-        for (size_t i = n == 1 ? ith : 0; i < items; i += n == 1 ? nth : 1)
-            mr_attn_part(&a, i / a.kv_heads, i % a.kv_heads, n == 1 ? 0 : ith, n,
-                         part + ((n == 1 ? 0 : ith) * items + i) * size);
-        if (n > 1)
-            ggml_barrier(params->threadpool);
-        for (size_t i = ith; i < items; i += nth)
-            mr_attn_join(&a, i / a.kv_heads, i % a.kv_heads, part + i * size, n, items * size);
+        for (size_t i = ith; i < a.tokens * a.kv_heads; i += nth)
+            mr_attn_one(&a, i / a.kv_heads, i % a.kv_heads);
         return true;
     }
 
   private:
     static constexpr size_t alone = 16; // so few tokens are mostly of as many sequences
-
-    // The cells of a token are shared among the threads where there are too few tokens for that.
-    static size_t parts(const mr_attn &a, size_t n_threads) {
-        return a.tokens * a.kv_heads < 4 * n_threads && a.cells >= 256 ? n_threads : 1;
-    }
 
     static mr_attn of(const ggml_tensor *op) {
         const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
@@ -247,7 +230,7 @@ ggml_backend_buffer_type_t buffer_type() {
 
 // In front of ggml's own repacking: the first type that takes a weight gets it.
 const bool registered = [] {
-    if (!mr_qmm_usable() || getenv("MILLRACE_LLAMA_PLAIN"))
+    if (!mr_qmm_usable())
         return false;
     auto &types = ggml_backend_cpu_get_extra_buffer_types();
     types.insert(types.begin(), buffer_type());

