@@ -83,6 +83,8 @@ static int set_up(struct mr_tx *tx, bool write, struct mr_err *e) {
             rc = mr_sqlite_run(sq, "PRAGMA journal_size_limit=16777216", e);
         if (rc == 0)
             sqlite3_wal_hook(sq, wal_hook, tx->db);
+        if (rc == 0)
+            mr_sqlite_wal_gather(sq);
     }
     if (rc == 0)
         rc = mr_sqlite_run(sq, "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY", e);
@@ -123,7 +125,8 @@ int mr_sqlite_open(struct mr_db *db, bool write, struct mr_tx **ret, struct mr_e
     flags |= db->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (write)
         flags |= SQLITE_OPEN_CREATE;
-    int rc = sqlite3_open_v2(db->path, &tx->sq, flags, NULL);
+    const char *vfs = write && !db->memory ? mr_sqlite_wal_vfs() : NULL;
+    int rc = sqlite3_open_v2(db->path, &tx->sq, flags, vfs);
     if (rc != SQLITE_OK) {
         int code = mr_sqlite_fail(e, tx->sq, rc, db->path);
         mr_sqlite_close(tx);

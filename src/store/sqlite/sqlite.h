@@ -87,6 +87,10 @@ int mr_sqlite_open(struct mr_db *db, bool write, struct mr_tx **ret, struct mr_e
 void mr_sqlite_close(struct mr_tx *tx);
 int mr_sqlite_run(sqlite3 *sq, const char *sql, struct mr_err *e);
 int mr_sqlite_step_once(struct mr_tx *tx, sqlite3_stmt *st); /* and reset; SQLITE_DONE is 0 */
+/* wal_file.c */
+const char *mr_sqlite_wal_vfs(void); /* for writers; NULL: the default one. Thread-safe */
+/* Once journal and synchronous are set: gathers the log's writes if each commit is flushed. */
+void mr_sqlite_wal_gather(sqlite3 *sq);
 /* stmt.c */
 void mr_sqlite_reset_busy(struct mr_tx *tx);
 void mr_sqlite_free_stmts(struct mr_tx *tx);

@@ -417,6 +417,58 @@ static void a_read_is_one_snapshot(void) {
     mr_db_close(db);
 }
 
+static int many_rows(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    static char blob[60000]; /* a row's pages fill what is gathered of the log many times over */
+    struct mr_stmt *s;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < 400; i++) { /* more than the cache holds */
+        rc = mr_db_prepare(tx, "INSERT INTO t(id, b) VALUES(?1, ?2)", &s, e);
+        if (rc)
+            break;
+        memset(blob, (int)(1 + i % 100), sizeof blob); /* text without zeros */
+        mr_db_bind_i64(s, 1, *(int64_t *)arg + i);
+        mr_db_bind_static(s, 2, mr_strn(blob, sizeof blob));
+        rc = mr_db_exec(s, e);
+    }
+    return rc ? rc : *(int64_t *)arg < 0 ? mr_fail(e, MR_EINVAL, "undo") : 0;
+}
+
+static int64_t number(sqlite3 *sq, const char *sql) {
+    sqlite3_stmt *st = NULL;
+    int64_t n = -1;
+    CHECK_INT(sqlite3_prepare_v2(sq, sql, -1, &st, NULL), SQLITE_OK);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return n;
+}
+
+/* Others see each commit whole as soon as its writer returns, small and large ones, also between
+ * transactions that were undone. */
+static void what_is_committed_is_in_the_files(void) {
+    struct mr_db *db = open_with_table();
+    char path[300];
+    sqlite3 *sq;
+    sqlite3_open(mr_tmp_path(&tmp, "a.db", path), &sq);
+    int64_t at[] = {-1000, 1, -1000, 1001}, want[] = {0, 401, 401, 802};
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(mr_db_write(db, many_rows, &at[i], NULL), at[i] < 0 ? MR_EINVAL : 0);
+        if (at[i] > 0)
+            CHECK_INT(
+                mr_db_write(db, run_sql, "INSERT INTO t(id) SELECT MAX(id) + 9000 FROM t", NULL),
+                0);
+        CHECK_INT(number(sq, "SELECT COUNT(*) FROM t"), want[i]);
+    }
+    CHECK_INT(number(sq, "SELECT COUNT(*) FROM t WHERE b IS NOT NULL AND (length(b) <> 60000 OR "
+                         "substr(b, 1, 1) <> substr(b, 60000, 1))"),
+              0);
+    CHECK_INT(number(sq, "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> "
+                         "'ok'"),
+              0);
+    sqlite3_close(sq);
+    mr_db_close(db);
+}
+
 static void a_newer_schema_is_refused(void) {
     mr_db_close(open_db());
     char path[300];
@@ -544,6 +596,7 @@ BOTH(a_full_queue_refuses)
 BOTH(ended_threads_leave_nothing)
 BOTH(every_allocation_may_fail)
 FILE_ONLY(a_read_is_one_snapshot)
+FILE_ONLY(what_is_committed_is_in_the_files)
 FILE_ONLY(a_newer_schema_is_refused)
 FILE_ONLY(what_is_no_database_is_refused)
 FILE_ONLY(a_full_disk_fails_the_batch_and_recovers)
@@ -555,6 +608,6 @@ MR_TEST_MAIN(PAIR(writes_commit_or_vanish), PAIR(values_of_every_type),
              PAIR(many_threads_share_commits), PAIR(close_commits_what_is_queued),
              PAIR(a_full_queue_refuses), PAIR(bare_writes_fail_alone_or_all),
              PAIR(ended_threads_leave_nothing), PAIR(every_allocation_may_fail),
-             CASE(a_read_is_one_snapshot_file), CASE(a_newer_schema_is_refused_file),
-             CASE(what_is_no_database_is_refused_file),
+             CASE(a_read_is_one_snapshot_file), CASE(what_is_committed_is_in_the_files_file),
+             CASE(a_newer_schema_is_refused_file), CASE(what_is_no_database_is_refused_file),
              CASE(a_full_disk_fails_the_batch_and_recovers_file), CASE(the_wal_stays_bounded_file))
