@@ -7,9 +7,10 @@
  * with one factor, as in llama.cpp's own kernels. The whole-number sums are exact, so results
  * differ from those kernels by the rounding of a few float additions.
  *
- * Packed weights: panels of 16 rows. A panel of a row length k holds k/32 blocks of quants (byte
- * 4 r + i of group g: row r, element 4 g + i; for 4 bits groups 2 g and 2 g + 1 share bytes, low
- * bits first), then k/32 times 16 factors d as IEEE half, then, for Q4_1, as many m.
+ * Packed weights: panels of 16 rows, a panel block by block: the quants (byte 4 r + i of group g:
+ * row r, element 4 g + i; for 4 bits groups 2 g and 2 g + 1 share bytes, low bits first), then 16
+ * factors d as IEEE half, then, for Q4_1, as many m. So a thread reads one stretch of memory from
+ * its beginning to its end.
  * No function here allocates or keeps anything; memory of the caller, aligned to 64 bytes. */
 #ifndef MR_ENGINE_LLM_KERNELS_QMM_H
 #define MR_ENGINE_LLM_KERNELS_QMM_H

@@ -17,10 +17,12 @@ static size_t quants_size(enum mr_qmm_type type) {
     return MR_QMM_ROWS * MR_QMM_BLOCK / (type == MR_QMM_Q8_0 ? 1 : 2);
 }
 
+static size_t block_size(enum mr_qmm_type type) {
+    return quants_size(type) + MR_QMM_ROWS * (type == MR_QMM_Q4_1 ? 4 : 2);
+}
+
 static size_t panel_size(enum mr_qmm_type type, size_t k) {
-    size_t n = k / MR_QMM_BLOCK;
-    size_t size = n * (quants_size(type) + MR_QMM_ROWS * (type == MR_QMM_Q4_1 ? 4 : 2));
-    return (size + 63) / 64 * 64;
+    return k / MR_QMM_BLOCK * block_size(type);
 }
 
 size_t mr_qmm_weights_size(enum mr_qmm_type type, size_t rows, size_t k) {
@@ -47,19 +49,18 @@ static void pack_block(enum mr_qmm_type type, const uint8_t *q, size_t row, uint
 
 void mr_qmm_pack(enum mr_qmm_type type, size_t rows, size_t k, const void *src, void *dst) {
     static const size_t bytes[] = {18, 20, 34};
-    size_t blocks = k / MR_QMM_BLOCK, quants = quants_size(type), block = bytes[type];
-    size_t head = type == MR_QMM_Q4_1 ? 4 : 2; /* d, and m, come first */
+    size_t blocks = k / MR_QMM_BLOCK, head = type == MR_QMM_Q4_1 ? 4 : 2; /* d, and m, come first */
     memset(dst, 0, mr_qmm_weights_size(type, rows, k));
     for (size_t r = 0; r < rows; r++) {
-        uint8_t *panel = (uint8_t *)dst + r / MR_QMM_ROWS * panel_size(type, k);
         size_t in = r % MR_QMM_ROWS;
-        for (size_t b = 0; b < blocks; b++) {
-            const uint8_t *from = (const uint8_t *)src + (r * blocks + b) * block;
-            uint8_t *d = panel + blocks * quants + (b * MR_QMM_ROWS + in) * 2;
+        uint8_t *to = (uint8_t *)dst + r / MR_QMM_ROWS * panel_size(type, k);
+        const uint8_t *from = (const uint8_t *)src + r * blocks * bytes[type];
+        for (size_t b = 0; b < blocks; b++, to += block_size(type), from += bytes[type]) {
+            uint8_t *d = to + quants_size(type) + 2 * in;
             memcpy(d, from, 2);
             if (type == MR_QMM_Q4_1)
-                memcpy(d + blocks * MR_QMM_ROWS * 2, from + 2, 2);
-            pack_block(type, from + head, in, panel + b * quants);
+                memcpy(d + 2 * MR_QMM_ROWS, from + 2, 2);
+            pack_block(type, from + head, in, to);
         }
     }
 }

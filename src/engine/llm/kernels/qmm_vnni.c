@@ -49,9 +49,10 @@ void mr_qmm_acts(enum mr_qmm_type type, size_t n, size_t k, const void *x, size_
     }
 }
 
-struct panel {
-    const uint8_t *quants, *d, *m;
-};
+/* Of 16 rows of weights. */
+MR_INLINE size_t block_bytes(enum mr_qmm_type type) {
+    return type == MR_QMM_Q8_0 ? 544 : type == MR_QMM_Q4_1 ? 320 : 288;
+}
 
 MR_INLINE __m512i four(const uint8_t *acts) {
     int32_t v;
@@ -72,34 +73,30 @@ MR_INLINE void group(__m512i *sum, __m512i w, const uint8_t *acts, int n) {
         sum[c] = _mm512_dpbusd_epi32(sum[c], w, four(acts + 4 * c));
 }
 
-MR_INLINE void block(enum mr_qmm_type type, struct panel p, size_t b, const uint8_t *acts, int n,
+MR_INLINE void block(enum mr_qmm_type type, const uint8_t *w, const uint8_t *acts, int n,
                      __m512 *acc) {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i sum[MR_QMM_COLS];
 #pragma GCC unroll 12
     for (int c = 0; c < n; c++)
         sum[c] = type == MR_QMM_Q4_1 ? _mm512_setzero_si512() : four(acts + 36 * n + 4 * c);
+    for (size_t i = 0; i < block_bytes(type); i += 64)
+        _mm_prefetch((const char *)w + AHEAD + i, _MM_HINT_T0);
     if (type == MR_QMM_Q8_0) {
 #pragma GCC unroll 8
-        for (int g = 0; g < 8; g++) {
-            const uint8_t *at = p.quants + 512 * b + 64 * g;
-            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
-            group(sum, _mm512_load_si512(at), acts + 4 * g * n, n);
-        }
+        for (int g = 0; g < 8; g++, w += 64)
+            group(sum, _mm512_loadu_si512(w), acts + 4 * g * n, n);
     } else {
 #pragma GCC unroll 4
-        for (int g = 0; g < 4; g++) {
-            const uint8_t *at = p.quants + 256 * b + 64 * g;
-            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
-            __m512i w = _mm512_load_si512(at);
-            group(sum, _mm512_and_si512(w, low), acts + 8 * g * n, n);
-            group(sum, _mm512_and_si512(_mm512_srli_epi16(w, 4), low), acts + (8 * g + 4) * n, n);
+        for (int g = 0; g < 4; g++, w += 64) {
+            __m512i q = _mm512_loadu_si512(w);
+            group(sum, _mm512_and_si512(q, low), acts + 8 * g * n, n);
+            group(sum, _mm512_and_si512(_mm512_srli_epi16(q, 4), low), acts + (8 * g + 4) * n, n);
         }
     }
-    __m512 d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(p.d + 32 * b)));
-    __m512 m = d;
+    __m512 d = mr_half16((const char *)w), m = d;
     if (type == MR_QMM_Q4_1)
-        m = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(p.m + 32 * b)));
+        m = mr_half16((const char *)w + 32);
 #pragma GCC unroll 12
     for (int c = 0; c < n; c++) {
         __m512 by = _mm512_mul_ps(d, one(acts + 32 * n + 4 * c));
@@ -109,26 +106,26 @@ MR_INLINE void block(enum mr_qmm_type type, struct panel p, size_t b, const uint
     }
 }
 
-MR_INLINE void tile(enum mr_qmm_type type, struct panel p, size_t blocks, const uint8_t *acts,
+MR_INLINE void tile(enum mr_qmm_type type, const uint8_t *w, size_t blocks, const uint8_t *acts,
                     int n, uint8_t *out, size_t stride, __mmask16 rows) {
     __m512 acc[MR_QMM_COLS];
 #pragma GCC unroll 12
     for (int c = 0; c < n; c++)
         acc[c] = _mm512_setzero_ps();
     for (size_t b = 0; b < blocks; b++)
-        block(type, p, b, acts + b * (size_t)n * ACTS, n, acc);
+        block(type, w + b * block_bytes(type), acts + b * (size_t)n * ACTS, n, acc);
 #pragma GCC unroll 12
     for (int c = 0; c < n; c++)
         _mm512_mask_storeu_ps(out + (size_t)c * stride, rows, acc[c]);
 }
 
-typedef void tile_fn(struct panel p, size_t blocks, const uint8_t *acts, uint8_t *out,
+typedef void tile_fn(const uint8_t *w, size_t blocks, const uint8_t *acts, uint8_t *out,
                      size_t stride, __mmask16 rows);
 
 #define TILE(type, n)                                                                              \
-    static void tile_##type##_##n(struct panel p, size_t blocks, const uint8_t *acts,              \
+    static void tile_##type##_##n(const uint8_t *w, size_t blocks, const uint8_t *acts,            \
                                   uint8_t *out, size_t stride, __mmask16 rows) {                   \
-        tile(MR_QMM_##type, p, blocks, acts, n, out, stride, rows);                                \
+        tile(MR_QMM_##type, w, blocks, acts, n, out, stride, rows);                                \
     }
 #define TILES(type)                                                                                \
     TILE(type, 1)                                                                                  \
@@ -158,21 +155,19 @@ static tile_fn *const tiles[3][MR_QMM_COLS] = {LIST(Q4_0), LIST(Q4_1), LIST(Q8_0
 void mr_qmm_mul(enum mr_qmm_type type, const void *weights, size_t rows, size_t k, const void *acts,
                 size_t n, void *out, size_t stride, size_t from, size_t to) {
     size_t blocks = k / MR_QMM_BLOCK, size = mr_qmm_weights_size(type, 1, k), n_tiles;
-    size_t quants = blocks * (type == MR_QMM_Q8_0 ? 512 : 256), per_col = blocks * ACTS;
+    size_t per_col = blocks * ACTS;
     size_t chunk = STAY / (per_col * MR_QMM_COLS);
     n_tiles = mr_qmm_tiles(n);
     chunk = chunk ? chunk : 1;
     for (size_t first = 0; first < n_tiles; first += chunk) {
         size_t last = first + chunk < n_tiles ? first + chunk : n_tiles;
         for (size_t q = from; q < to; q++) {
-            struct panel p = {.quants = (const uint8_t *)weights + q * size};
-            p.d = p.quants + quants;
-            p.m = p.d + blocks * 32;
+            const uint8_t *w = (const uint8_t *)weights + q * size;
             size_t left = rows - q * MR_QMM_ROWS;
             __mmask16 mask = (__mmask16)(left < 16 ? (1u << left) - 1 : 0xffff);
             for (size_t t = first; t < last; t++) {
                 size_t at = mr_qmm_tile_at(n, t), cols = mr_qmm_tile_at(n, t + 1) - at;
-                tiles[type][cols - 1](p, blocks, (const uint8_t *)acts + at * per_col,
+                tiles[type][cols - 1](w, blocks, (const uint8_t *)acts + at * per_col,
                                       (uint8_t *)out + at * stride + q * MR_QMM_ROWS * 4, stride,
                                       mask);
             }
