@@ -96,6 +96,23 @@ def our_round(words, output, streams):
     return json.loads(out)
 
 
+def others():
+    """Engines of other makes, where their set-up script ran: a process a round."""
+    found = {"OpenVINO GenAI, 8 bits": ("bench-openvino", "int8", "openvino_peer.py"),
+             "OpenVINO GenAI, 4 bits": ("bench-openvino", "int4", "openvino_peer.py"),
+             "onnxruntime-genai, 4 bits": ("bench-ortgenai", "int4", "ort_peer.py")}
+    return {name: [os.path.join(CACHE, folder, "venv", "bin", "python"),
+                   os.path.join(ROOT, "bench", "llm", script), os.path.join(CACHE, folder, form)]
+            for name, (folder, form, script) in found.items()
+            if os.path.exists(os.path.join(CACHE, folder, ".of"))}
+
+
+def other_round(command, words, output, streams):
+    out = subprocess.run(command + ["--words", str(words), "--output", str(output), "--streams",
+                                    str(streams)], check=True, capture_output=True, text=True)
+    return json.loads(out.stdout.splitlines()[-1])
+
+
 def perplexity(model, library):
     text = "/usr/share/common-licenses/GPL-3"
     out = subprocess.run([os.path.join(BIN, "llama-perplexity"), "-m", model, "-f", text, "-c",
@@ -117,18 +134,25 @@ def main():
                                      ("llama.cpp's, as shipped", SHIPPED, BIN),
                                      ("llama.cpp's, converted", CONVERTED, BIN)):
             print(f"perplexity, {name}: {perplexity(model, library)}", flush=True)
+        for name, command in others().items():
+            out = subprocess.run(command + ["--perplexity", "/usr/share/common-licenses/GPL-3"],
+                                 check=True, capture_output=True, text=True).stdout
+            print(f"perplexity, {name}: {out.split()[-1]}", flush=True)
         return
     for streams in a.streams:
         words = a.words if streams == 1 else a.words // 4
         servers = {"llama-server, as shipped": Server(SHIPPED, streams),
                    "llama-server, converted": Server(CONVERTED, streams)}
-        got = {name: [] for name in ("ours", *servers)}
+        peers = others()
+        got = {name: [] for name in ("ours", *servers, *peers)}
         for server in servers.values():
             server_round(server, 8, 4, streams)
         for _ in range(a.rounds):
             got["ours"].append(our_round(words, a.output, streams))
             for name, server in servers.items():
                 got[name].append(server_round(server, words, a.output, streams))
+            for name, command in peers.items():
+                got[name].append(other_round(command, words, a.output, streams))
         for server in servers.values():
             server.stop()
         print(f"{streams} stream(s), prompts of {words} words, answers of {a.output} tokens")

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 
-Q8_0 = 7  # enum llama_ftype
+F16, Q8_0 = 1, 7  # enum llama_ftype
 # As mr_qmm_usable() asks for.
 NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "fma"}
 
@@ -46,7 +46,7 @@ def has_kernels():
     return NEEDED <= set(flags)
 
 
-def convert(source, target):
+def convert(source, target, ftype=Q8_0):
     lib = library()
     log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
     errors = []
@@ -55,7 +55,7 @@ def convert(source, target):
     lib.llama_backend_init()
     lib.llama_model_quantize_default_params.restype = QuantizeParams
     params = lib.llama_model_quantize_default_params()
-    params.ftype = Q8_0
+    params.ftype = ftype
     params.allow_requantize = True
     lib.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p,
                                          ctypes.POINTER(QuantizeParams)]
