@@ -49,7 +49,9 @@ static int close_others(const struct mr_sandbox *s, struct mr_err *e) {
 
 static int limit(int what, uint64_t value, struct mr_err *e) {
     struct rlimit now, l = {.rlim_cur = value, .rlim_max = value};
-    if (!getrlimit((__rlimit_resource_t)what, &now) && now.rlim_max < value)
+    if (what == RLIMIT_CPU)
+        l.rlim_max++; /* at the same limit SIGKILL comes first, and SIGXCPU would never say why */
+    if (!getrlimit((__rlimit_resource_t)what, &now) && now.rlim_max < l.rlim_max)
         l = (struct rlimit){now.rlim_max, now.rlim_max};
     if (setrlimit((__rlimit_resource_t)what, &l) < 0)
         return mr_fail_errno(e, "setrlimit");

@@ -4,6 +4,7 @@
 #include "io/child.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ static int crashed(struct mr_image_crew *crew, struct mr_child *c, const char *f
     mr_image_crew_renew(crew);
     if (mr_child_wait(c, mr_mono_ns() + 2000000000, &x, NULL))
         return mr_fail(e, MR_EINVAL, "the reader of the %s image stopped answering", format);
+    if (x.signalled && x.code == SIGKILL) /* from outside, as where memory runs out */
+        return mr_fail(e, MR_EUNAVAIL, "the reader of the %s image was killed: try again", format);
     mr_child_exit_text(&x, text, sizeof text);
     return mr_fail(e, MR_EINVAL, "the %s image is refused: its reader %s", format, text);
 }

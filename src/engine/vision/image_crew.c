@@ -1,11 +1,13 @@
 /* The readers of images. A host process loads the decoders and closes its sandbox once; each reader
  * is a copy of it, sees one image and ends. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "engine/intake_wire.h"
 #include "engine/vision/image_priv.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -121,6 +123,15 @@ static int host_copy(struct mr_image_crew *c, struct mr_image_reader *ret, struc
     return 0;
 }
 
+/* A sandbox that cannot be set up is the server's fault; a kill from outside passes. */
+static int host_died(struct mr_image_crew *c, int code, struct mr_err *e) {
+    struct mr_child_exit x;
+    if (mr_child_wait(&c->host, mr_mono_ns() + 1000000000, &x, NULL) || !x.signalled ||
+        x.code != SIGKILL)
+        return code;
+    return mr_fail(e, MR_EUNAVAIL, "the reader of images was killed: try again");
+}
+
 /* A host that fails is replaced once. */
 static int reader_start(struct mr_image_crew *c, struct mr_image_reader *ret, struct mr_err *e) {
     pthread_mutex_lock(&c->host_lock);
@@ -128,8 +139,8 @@ static int reader_start(struct mr_image_crew *c, struct mr_image_reader *ret, st
     int r = old ? host_copy(c, ret, NULL) : MR_EUNAVAIL;
     if (r) {
         r = host_start(c, e);
-        if (!r)
-            r = host_copy(c, ret, e);
+        if (!r && (r = host_copy(c, ret, e)))
+            r = host_died(c, r, e);
         if (r)
             host_release(c);
     }
@@ -186,6 +197,8 @@ int mr_image_reader_take(struct mr_image_crew *c, const struct mr_image_job *job
         int r = reader_start(c, &d, e);
         if (!r)
             r = mr_fds_send(d.talk, job, sizeof *job, fds, 2, e);
+        if (r == MR_EIO) /* nobody reads any more */
+            r = mr_fail(e, MR_EUNAVAIL, "the reader of images was killed: try again");
         if (r)
             return r;
     }
