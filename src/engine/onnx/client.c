@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,8 +39,11 @@ static uint64_t resident(pid_t pid) {
 int mr_onnx_died(struct mr_onnx *m, int code, const char *what, struct mr_err *e) {
     struct mr_child_exit x;
     char text[128] = "stopped answering";
-    if (!mr_child_wait(&m->worker, mr_mono_ns() + 1000000000, &x, NULL))
+    if (!mr_child_wait(&m->worker, mr_mono_ns() + 1000000000, &x, NULL)) {
         mr_child_exit_text(&x, text, sizeof text);
+        if (code == MR_EREFUSED && x.signalled && x.code == SIGKILL)
+            code = MR_EUNAVAIL; /* from outside, as where memory runs out: not the model's fault */
+    }
     mr_onnx_stop(m);
     return mr_fail(e, code, "%s: the model's process %s", what, text);
 }
