@@ -93,8 +93,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", n ? e.msg : "streams");
         return 1;
     }
-    make_prompt(&s[0], 8, &seed);
-    run(m, s, 1, 4); /* warm */
+    make_prompt(&s[0], words, &seed);
+    run(m, s, 1, 4); /* warm, as the peer is after its first round */
     for (unsigned k = 0; k < n; k++)
         make_prompt(&s[k], words, &seed);
     run(m, s, n, 1); /* prompts alone */
