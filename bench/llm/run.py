@@ -23,7 +23,8 @@ CACHE = os.environ.get("MILLRACE_CACHE") or os.path.join(os.path.expanduser("~")
 BIN = os.path.join(CACHE, "bench-llama", "bin")
 SHIPPED = os.path.join(CACHE, "bench-llama", "as-shipped.gguf")
 CONVERTED = os.path.join(CACHE, "bench-llama", "converted.gguf")
-OURS = os.path.join(CACHE, "models", "smollm2-135m-instruct", "model.gguf")
+OURS = os.environ.get("MILLRACE_BENCH_MODEL") or os.path.join(
+    CACHE, "models", "smollm2-135m-instruct", "model.gguf")
 OUR_LIBRARY = os.environ.get("MILLRACE_LLAMA") or os.path.join(CACHE, "llama", "lib")
 # Built in one folder and moved: its libraries are beside it.
 PEER_ENV = dict(os.environ, LD_LIBRARY_PATH=BIN)
