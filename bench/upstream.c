@@ -1,6 +1,7 @@
 /* CPU of one outgoing request: bench_upstream URL [concurrency] [seconds] [body]. Keeps that many
  * requests in flight, submitted from other requests' ends (as the gateway's retries are) or, with
  * BENCH_THREAD=1, from the main thread (as handlers do), and prints requests/s and CPU a request.
+ * BENCH_CURL=1: over libcurl, also what our own client could carry.
  */
 #include "http/upstream.h"
 #include "base/clock.h"
@@ -62,7 +63,8 @@ int main(int argc, char **argv) {
                         : MR_LIT("{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\","
                                  "\"content\":\"[standin out=150] hello there, how are you\"}]}");
     struct mr_err e;
-    if (mr_upstream_new(NULL, &b.u, &e) < 0)
+    struct mr_upstream_config config = {.only_curl = getenv("BENCH_CURL") != NULL};
+    if (mr_upstream_new(&config, &b.u, &e) < 0)
         return 1;
     int64_t from = mr_mono_ns(), until = from + (int64_t)(seconds * 1e9);
     double cpu = cpu_s();
