@@ -534,6 +534,12 @@ void standin_embeddings(struct standin *s, const struct request *q, struct answe
         yyjson_doc_free(doc);
         return;
     }
+    const struct fault *f = fault_from_rules(
+        s, q->path, mr_strn(yyjson_get_str(model), yyjson_get_len(model)), q->auth);
+    if (f && fault_before(s, f, q->dialect, a)) {
+        yyjson_doc_free(doc);
+        return;
+    }
     struct mr_buf b;
     mr_buf_init(&b, OUT_MAX / 4);
     mr_buf_cstr(&b, "{\"object\":\"list\",\"data\":[");

@@ -1,4 +1,6 @@
-/* POST /v1/embeddings: local sentence embeddings, as numbers or as Base64 of 32-bit floats. */
+/* POST /v1/embeddings: sentence embeddings of local models and of providers, as numbers or as
+ * Base64 of 32-bit floats. */
+#include "api/openai/embed.h"
 #include "api/openai/gen_openai.h"
 #include "api/openai/openai.h"
 #include "base/codec.h"
@@ -10,14 +12,6 @@
 
 #define TEXTS_MAX 2048
 #define TEXT_MAX  ((size_t)1 << 20) /* of one text; engine/nlp/nlp.h */
-
-struct asked {
-    struct mr_str model;
-    struct mr_str *text;
-    size_t n;
-    bool base64;
-    int64_t dimensions; /* 0 = all */
-};
 
 static int bad_input(const char *why, struct mr_err *e) {
     return mr_fail_field(e, MR_EFIELD, "input", "'input' %s", why);
@@ -38,7 +32,7 @@ static int take_text(yyjson_val *v, struct mr_str *ret, struct mr_err *e) {
     return 0;
 }
 
-static int read_input(yyjson_val *input, struct mr_arena *arena, struct asked *a,
+static int read_input(yyjson_val *input, struct mr_arena *arena, struct mr_openai_texts *a,
                       struct mr_err *e) {
     bool list = yyjson_is_arr(input);
     size_t i, n = list ? yyjson_arr_size(input) : 1;
@@ -59,7 +53,8 @@ static int read_input(yyjson_val *input, struct mr_arena *arena, struct asked *a
     return 0;
 }
 
-static int read_body(yyjson_val *body, struct mr_arena *arena, struct asked *a, struct mr_err *e) {
+int mr_openai_read_texts(yyjson_val *body, struct mr_arena *arena, struct mr_openai_texts *a,
+                         struct mr_err *e) {
     struct mr_str form = MR_LIT("float");
     if (!yyjson_is_str(yyjson_obj_get(body, "model")))
         return mr_fail_field(e, MR_EFIELD, "model", "'model' is required");
@@ -101,8 +96,22 @@ static void put_vector(const float *v, size_t n, bool base64, struct mr_buf *b) 
     mr_buf_char(b, ']');
 }
 
-static int run(struct mr_embedder *m, const char *name, struct asked *a, struct mr_arena *arena,
-               struct mr_buf *b, int64_t *ret_tokens, struct mr_err *e) {
+void mr_openai_put_vectors(struct mr_buf *b, const struct mr_openai_texts *a, const float *v,
+                           size_t stride, size_t width, struct mr_str model, int64_t tokens) {
+    mr_buf_cstr(b, "{\"object\":\"list\",\"data\":[");
+    for (size_t i = 0; i < a->n; i++) {
+        mr_buf_fmt(b, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
+        put_vector(v + i * stride, width, a->base64, b);
+        mr_buf_char(b, '}');
+    }
+    mr_buf_cstr(b, "],\"model\":");
+    mr_buf_json(b, model);
+    mr_buf_fmt(b, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}", (long long)tokens,
+               (long long)tokens);
+}
+
+static int run(struct mr_embedder *m, const char *name, struct mr_openai_texts *a,
+               struct mr_arena *arena, struct mr_buf *b, int64_t *ret_tokens, struct mr_err *e) {
     size_t width = mr_embedder_dim(m), n = width;
     uint32_t tokens = 0;
     float *v;
@@ -115,69 +124,151 @@ static int run(struct mr_embedder *m, const char *name, struct asked *a, struct 
     *ret_tokens = tokens;
     if (a->dimensions)
         n = (size_t)a->dimensions;
-    mr_buf_cstr(b, "{\"object\":\"list\",\"data\":[");
-    for (size_t i = 0; i < a->n; i++) {
-        if (n < width)
-            shorten(v + i * width, n);
-        mr_buf_fmt(b, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
-        put_vector(v + i * width, n, a->base64, b);
-        mr_buf_char(b, '}');
-    }
-    mr_buf_cstr(b, "],\"model\":");
-    mr_buf_json(b, mr_str(name));
-    mr_buf_fmt(b, ",\"usage\":{\"prompt_tokens\":%u,\"total_tokens\":%u}}", tokens, tokens);
+    for (size_t i = 0; n < width && i < a->n; i++)
+        shorten(v + i * width, n);
+    mr_openai_put_vectors(b, a, v, width, n, mr_str(name), tokens);
     return mr_buf_ok(b) ? 0 : mr_fail(e, b->fail, "the reply is too large");
 }
 
-static int embed(struct mr_bill *bill, yyjson_val *body, struct mr_arena *arena, struct mr_buf *b,
-                 struct mr_err *e) {
-    struct asked a = {0};
+static int embed(struct mr_bill *bill, struct mr_openai_texts *a, struct mr_arena *arena,
+                 struct mr_buf *b, struct mr_err *e) {
     struct mr_use use = {0};
     struct mr_bill_item *item;
-    int rc = read_body(body, arena, &a, e);
+    int rc =
+        mr_bill_use(bill, a->model, MR_KIND_EMBEDDER, mr_embed_most(a->text, a->n), &use, &item, e);
     if (rc)
         return rc;
-    rc = mr_bill_use(bill, a.model, MR_KIND_EMBEDDER, mr_embed_most(a.text, a.n), &use, &item, e);
-    if (rc == MR_ENOTFOUND)
-        return mr_fail_field(e, rc, "model",
-                             "the model '%.*s' does not exist here or makes no embeddings; GET "
-                             "/v1/models lists them",
-                             (int)(a.model.n > 100 ? 100 : a.model.n), a.model.p);
-    if (rc)
-        return rc;
-    rc = run(use.handle, use.model->id, &a, arena, b, &item->tokens.input, e);
+    rc = run(use.handle, use.model->id, a, arena, b, &item->tokens.input, e);
     mr_use_end(&use, !rc || rc == MR_EINVAL || rc == MR_EFIELD);
     return rc;
 }
 
-int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
-                    struct mr_arena *arena, struct mr_buf *b, struct mr_openai_sum *sum,
-                    struct mr_err *e) {
-    struct mr_bill bill = {.biller = &core->biller, .who = who, .family = "openai", .arena = arena};
-    int rc = embed(&bill, body, arena, b, e);
-    rc = mr_bill_close(&bill, rc, e);
-    if (bill.n)
-        *sum = (struct mr_openai_sum){.tokens = bill.item[0].tokens,
-                                      .cost_nano = bill.cost_nano,
-                                      .charge = bill.item[0].hold.charge,
-                                      .provider = bill.item[0].provider,
-                                      .model = bill.item[0].model};
+static struct mr_openai_sum sum_of(const struct mr_bill *bill) {
+    const struct mr_bill_item *i = &bill->item[0];
+    return bill->n ? (struct mr_openai_sum){.tokens = i->tokens,
+                                            .cost_nano = bill->cost_nano,
+                                            .charge = i->hold.charge,
+                                            .provider = i->provider,
+                                            .model = i->model}
+                   : (struct mr_openai_sum){0};
+}
+
+/* Where it runs: a provider's model is one that is no local embedder's name. */
+static int place(struct mr_core *core, const struct mr_openai_texts *a, struct mr_arena *arena,
+                 struct mr_text_place *ret, struct mr_err *e) {
+    const struct mr_catalog_model *m;
+    if (!mr_catalog_find(core->catalog, a->model, MR_KIND_EMBEDDER, &m, NULL)) {
+        *ret = (struct mr_text_place){.local = true};
+        return 0;
+    }
+    int rc = mr_text_locate(core->text, a->model, arena, ret, e);
+    if (rc == MR_ENOTFOUND || (!rc && ret->local))
+        return mr_fail_field(e, MR_ENOTFOUND, "model",
+                             "the model '%.*s' does not exist here or makes no embeddings; GET "
+                             "/v1/models lists them",
+                             (int)(a->model.n > 100 ? 100 : a->model.n), a->model.p);
     return rc;
 }
 
-int mr_openai_embeddings(struct mr_call *c, struct mr_err *e) {
-    struct mr_buf b;
-    struct mr_arena arena;
-    mr_arena_init(&arena, (size_t)256 << 20);
-    mr_call_buf(c, &b);
-    struct mr_openai_sum sum = {0};
-    int rc = mr_openai_embed(c->core, &c->who, c->body, &arena, &b, &sum, e);
+int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
+                    struct mr_arena *arena, struct mr_buf *b, struct mr_err *e) {
+    struct mr_bill bill = {.biller = &core->biller, .who = who, .family = "openai", .arena = arena};
+    struct mr_openai_texts a = {0};
+    struct mr_text_place at;
+    int rc = mr_openai_read_texts(body, arena, &a, e);
     if (!rc)
-        mr_openai_cost_headers(c, &sum, sum.model);
-    mr_arena_release(&arena);
+        rc = place(core, &a, arena, &at, e);
+    if (rc)
+        return rc;
+    rc = at.local ? embed(&bill, &a, arena, b, e)
+                  : mr_openai_embed_remote_wait(core, &bill, &a, &at, arena, b, e);
+    return mr_bill_close(&bill, rc, e);
+}
+
+static int reply(struct mr_call *c, struct mr_bill *bill, struct mr_buf *b, int rc,
+                 struct mr_err *e) {
+    rc = mr_bill_close(bill, rc, e);
+    struct mr_openai_sum sum = sum_of(bill);
     if (rc) {
-        mr_buf_release(&b);
+        mr_buf_release(b);
         return rc;
     }
-    return mr_openai_json(c, 200, &b, e);
+    mr_openai_cost_headers(c, &sum, sum.model);
+    return mr_openai_json(c, 200, b, e);
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+/* A provider is waited for without a thread. In an arena of its own. */
+struct waiting {
+    struct mr_call *c;
+    struct mr_arena arena;
+    struct mr_bill bill;
+    struct mr_openai_texts texts;
+    struct mr_openai_remote remote;
+};
+
+static void answered(void *arg) {
+    struct waiting *w = arg;
+    struct mr_call *c = w->c;
+    struct mr_buf b;
+    struct mr_err e = {0};
+    mr_call_buf(c, &b);
+    c->retry_after_ms = w->remote.retry_after_ms > 0 ? w->remote.retry_after_ms : 0;
+    int rc = mr_openai_embed_remote_end(&w->remote, &b, &e);
+    rc = reply(c, &w->bill, &b, rc, &e);
+    struct mr_arena arena = w->arena; /* which holds w */
+    mr_arena_release(&arena);
+    mr_call_finish(c, rc ? &e : NULL);
+}
+
+/* On the provider's thread: the rest waits for the disk. */
+static void came(void *arg) {
+    struct waiting *w = arg;
+    if (mr_pool_submit(w->c->core->pool, answered, w) &&
+        mr_pool_submit(w->c->core->ai_pool, answered, w))
+        answered(w);
+}
+
+static int start(struct waiting *w, const struct mr_text_place *at, struct mr_err *e) {
+    struct mr_call *c = w->c;
+    w->bill = (struct mr_bill){
+        .biller = &c->core->biller, .who = &c->who, .family = "openai", .arena = &w->arena};
+    w->remote = (struct mr_openai_remote){.core = c->core,
+                                          .bill = &w->bill,
+                                          .texts = &w->texts,
+                                          .arena = &w->arena,
+                                          .done = came,
+                                          .arg = w};
+    int rc = mr_openai_embed_remote(&w->remote, at, e);
+    return rc ? mr_bill_close(&w->bill, rc, e) : 0;
+}
+
+int mr_openai_embeddings(struct mr_call *c, struct mr_err *e) {
+    struct mr_text_place at;
+    struct mr_arena arena;
+    mr_arena_init(&arena, (size_t)384 << 20);
+    struct waiting *w = mr_arena_zalloc(&arena, sizeof *w);
+    if (!w)
+        return mr_fail(e, MR_ENOMEM, "out of memory");
+    w->c = c;
+    w->arena = arena; /* no more from `arena` itself */
+    int rc = mr_openai_read_texts(c->body, &w->arena, &w->texts, e);
+    if (!rc)
+        rc = place(c->core, &w->texts, &w->arena, &at, e);
+    if (!rc && !at.local) {
+        rc = start(w, &at, e);
+        if (!rc)
+            return MR_CALL_LATER;
+    } else if (!rc) {
+        struct mr_buf b;
+        w->bill = (struct mr_bill){
+            .biller = &c->core->biller, .who = &c->who, .family = "openai", .arena = &w->arena};
+        mr_call_buf(c, &b);
+        rc = embed(&w->bill, &w->texts, &w->arena, &b, e);
+        rc = reply(c, &w->bill, &b, rc, e);
+    }
+    arena = w->arena;
+    mr_arena_release(&arena);
+    return rc;
 }

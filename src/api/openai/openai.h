@@ -87,8 +87,7 @@ int mr_openai_run(struct mr_core *core, const struct mr_openai_ask *a, const cha
 
 /* embeddings.c: the reply to a body. Blocks. */
 int mr_openai_embed(struct mr_core *core, const struct mr_principal *who, yyjson_val *body,
-                    struct mr_arena *arena, struct mr_buf *b, struct mr_openai_sum *sum,
-                    struct mr_err *e);
+                    struct mr_arena *arena, struct mr_buf *b, struct mr_err *e);
 
 /* --- batches ---------------------------------------------------------------------------------- */
 #define MR_OPENAI_SERVICE "openai"

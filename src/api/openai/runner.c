@@ -73,10 +73,9 @@ static int answer(struct mr_core *core, const struct mr_job_item *item, struct m
                   yyjson_val *body, struct mr_arena *arena, struct mr_buf *b, struct mr_err *e) {
     struct mr_openai_ask ask;
     char hex[MR_ID_HEX], id[64];
-    struct mr_openai_sum sum;
     int rc;
     if (mr_str_is(url, "/v1/embeddings"))
-        return mr_openai_embed(core, &item->who, body, arena, b, &sum, e);
+        return mr_openai_embed(core, &item->who, body, arena, b, e);
     if (mr_str_starts(url, MR_LIT(PREDICT)))
         return predict(core, item, url, body, arena, b, e);
     if (mr_str_is(url, "/v1/chat/completions"))

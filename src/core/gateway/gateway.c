@@ -110,9 +110,10 @@ static int init_target(struct mr_gateway *g, struct target *t, const struct mr_p
     while (n && p->base_url[n - 1] == '/')
         n--;
     t->url = mr_arena_fmt(&g->arena, "%.*s/chat/completions", (int)n, p->base_url);
+    t->embed_url = mr_arena_fmt(&g->arena, "%.*s/embeddings", (int)n, p->base_url);
     t->auth = t->p.key ? mr_arena_fmt(&g->arena, "Bearer %s", t->p.key) : NULL;
     t->stats.provider = t->p.name;
-    if (!t->p.name || !t->url || (t->p.key && !t->auth))
+    if (!t->p.name || !t->url || !t->embed_url || (t->p.key && !t->auth))
         return mr_fail(e, MR_ENOMEM, "no memory for the providers");
     t->headers[t->n_headers++] =
         (struct mr_upstream_header){"content-type", MR_LIT("application/json")};
@@ -252,6 +253,8 @@ size_t mr_gateway_stats(struct mr_gateway *g, struct mr_gateway_stats *out, size
 /* ---- one request ---- */
 
 int mr_chat_render(struct chat *c, struct mr_err *e) {
+    if (c->embed)
+        return 0;
     struct mr_chat_body b = {.model = mr_str(c->model ? c->model : c->t->p.model),
                              .messages_json = mr_buf_view(&c->messages),
                              .max_tokens = c->max_tokens,
@@ -300,11 +303,16 @@ static struct chat *chat_new(struct mr_gateway *g, const struct mr_chat_request 
     c->arg = q->arg;
     c->deadline_ns = mr_mono_ns() + (int64_t)g->c.deadline_ms * 1000000;
     c->result.retry_after_ms = -1;
-    keep_messages(c, &q->body);
-    mr_buf_str(&c->extra, q->body.extra_json);
+    c->embed = q->embed_json.p != NULL;
+    if (c->embed) {
+        mr_buf_str(&c->body, q->embed_json);
+    } else {
+        keep_messages(c, &q->body);
+        mr_buf_str(&c->extra, q->body.extra_json);
+    }
     if (q->body.model.p)
         c->model = mr_strndup(q->body.model.p, q->body.model.n);
-    if (!c->t || !mr_buf_ok(&c->messages) || !mr_buf_ok(&c->extra) ||
+    if (!c->t || !mr_buf_ok(&c->messages) || !mr_buf_ok(&c->extra) || !mr_buf_ok(&c->body) ||
         (q->body.model.p && !c->model)) {
         mr_chat_free(c);
         return NULL;

@@ -47,6 +47,10 @@ struct mr_chat_result;
 struct mr_chat_request {
     const struct mr_provider *provider;
     struct mr_chat_body body; /* model p == NULL: the provider's default; copied */
+    /* p != NULL: not a chat but POST …/embeddings with this body (mr_provider_embed_body); the
+     * result's text is the reply's body as it came. No fallback: vectors of another model would
+     * mean something else. */
+    struct mr_str embed_json;
     /* Whether a fallback to `p` with its default model may run (its price is known, the budget
      * suffices): called on the upstream's thread. NULL: no fallback. */
     bool (*may_fall_back)(void *arg, const struct mr_provider *p);

@@ -19,6 +19,7 @@ enum {
     GATEWAY_HOPS_MAX = 3,         /* fallbacks of one request */
     GATEWAY_FULL_MS = 1000,       /* Retry-After when the queue is full */
     GATEWAY_SPARE_MAX = 256,      /* chats kept for the next requests */
+    GATEWAY_EMBED_MAX = 64 << 20, /* bytes of a reply with embeddings */
     GATEWAY_SPARE_BYTES = 1 << 16 /* of each of their buffers, at most */
 };
 
@@ -28,7 +29,7 @@ struct target { /* a provider and what is known about it */
     struct mr_provider p;
     const struct mr_provider *listed; /* the same, as callers see it */
     struct target *fallback;
-    char *url, *auth;
+    char *url, *embed_url, *auth;
     struct mr_upstream_header headers[2];
     size_t n_headers;
     pthread_mutex_t mu;
@@ -59,6 +60,7 @@ struct chat {
     int64_t max_tokens;
     double temperature;
     bool stream, probe;
+    bool embed; /* the body is the request's own */
     bool (*may_fall_back)(void *arg, const struct mr_provider *p);
     int (*on_delta)(void *arg, struct mr_str text);
     int (*on_event)(void *arg, const struct mr_chat_event *ev);

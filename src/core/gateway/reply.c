@@ -120,6 +120,10 @@ static struct verdict whole(struct chat *c, const struct mr_upstream_reply *r) {
     struct mr_chat_reply reply;
     struct mr_err e;
     c->result.billed = true; /* a 2xx status: something ran */
+    if (c->embed) {
+        c->result.text = r->body;
+        return (struct verdict){OUTCOME_GOOD, false, false};
+    }
     if (mr_provider_reply(r->body, &c->arena, &reply, &e) < 0) {
         mr_chat_fail(c, MR_EPREDICT, "%s", e.msg);
         return (struct verdict){OUTCOME_FAULT, false, false};

@@ -171,13 +171,13 @@ int mr_chat_start(struct chat *c, struct mr_err *e) {
     c->tries++;
     c->result.attempts++;
     struct mr_upstream_request q = {.method = "POST",
-                                    .url = mr_str(t->url),
+                                    .url = mr_str(c->embed ? t->embed_url : t->url),
                                     .headers = t->headers,
                                     .n_headers = t->n_headers,
                                     .body = mr_buf_view(&c->body),
                                     .connect_ms = left_ms < 5000 ? (int)left_ms : 5000,
                                     .total_ms = (int)left_ms,
-                                    .reply_max = g->c.reply_max,
+                                    .reply_max = c->embed ? GATEWAY_EMBED_MAX : g->c.reply_max,
                                     .on_data = c->stream ? mr_chat_on_piece : NULL,
                                     .done = on_reply,
                                     .arg = c};

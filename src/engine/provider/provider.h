@@ -70,6 +70,24 @@ struct mr_chat_event {
  * the stream is MR_EPREDICT with its message. */
 int mr_provider_event(struct mr_str data, struct mr_arena *arena, struct mr_chat_event *ret,
                       struct mr_err *e);
+/* --- embeddings --------------------------------------------------------------------------- */
+struct mr_embed_body {
+    struct mr_str model;
+    const struct mr_str *text;
+    size_t n;
+    int64_t dimensions; /* 0 = not sent */
+};
+void mr_provider_embed_body(enum mr_dialect d, const struct mr_embed_body *q, struct mr_buf *out);
+struct mr_embed_reply {
+    float *v; /* n of `width` finite numbers, in the texts' order; arena */
+    size_t width;
+    struct mr_str model; /* "" = not said */
+    int64_t tokens;      /* -1: not said */
+};
+/* A 2xx body for n texts, numbers or Base64. MR_EINVAL: what is wrong. */
+int mr_provider_embeddings(struct mr_str body, size_t n, struct mr_arena *arena,
+                           struct mr_embed_reply *ret, struct mr_err *e);
+
 /* When no usage came: tokens estimated from bytes of text (documented as such in
  * docs/PROVIDERS.md), never below 1 for non-empty text. */
 int64_t mr_provider_estimate_tokens(struct mr_str text);
