@@ -47,7 +47,8 @@ static int insert(struct mr_tx *tx, struct mr_id job, const struct mr_job_done *
     mr_db_bind_i64(s, 5, d->took_us);
     mr_db_bind_str(s, 6, d->code ? mr_strn(d->text, d->n_error) : mr_strn(NULL, 0));
     mr_db_bind_str(s, 7, d->code ? mr_strn(NULL, 0) : mr_strn(d->text, d->n_output));
-    return mr_db_exec(s, e);
+    rc = mr_db_exec(s, e);
+    return rc || d->attempts < 2 ? rc : mr_job_attempt_drop_in(tx, job, d->index, e);
 }
 
 static int log_failure(struct mr_tx *tx, struct mr_id job, const struct mr_job_done *d,

@@ -183,4 +183,17 @@ int mr_job_read_in(struct mr_tx *tx, struct mr_id account, struct mr_id id, stru
 /* Fills estimated_us. Takes mu. */
 void mr_job_estimate(struct mr_jobs *j, struct mr_job *job);
 
+/* worker.c: an item to be tried (again) from due_ns on; under the lock once the job runs. False: no
+ * memory. */
+bool mr_job_put_again(struct mr_job_active *a, int64_t index, int attempt, int64_t due_ns);
+/* attempts.c */
+/* This attempt failed and another one follows. Does not block; best effort. */
+void mr_job_attempt_note(const struct mr_job_active *a, int64_t index, int attempts);
+/* Its result is stored. */
+int mr_job_attempt_drop_in(struct mr_tx *tx, struct mr_id job, int64_t index, struct mr_err *e);
+/* Of a job that is prepared: items that wait for a further attempt, set in `taken` and put back
+ * with their count. */
+int mr_job_attempts_read_in(struct mr_tx *tx, struct mr_job_active *a, uint8_t *taken,
+                            int64_t *ret_n, struct mr_err *e);
+
 #endif

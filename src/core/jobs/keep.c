@@ -57,6 +57,12 @@ static int drop_job(struct mr_tx *tx, struct mr_id id, struct mr_err *e) {
               id, e);
     if (rc)
         return rc < 0 ? rc : 0;
+    rc = some(tx,
+              "DELETE FROM job_attempts WHERE job_id = ?1 AND idx IN (SELECT idx FROM "
+              "job_attempts WHERE job_id = ?1 LIMIT ?2)",
+              id, e);
+    if (rc)
+        return rc < 0 ? rc : 0;
     rc = mr_db_prepare(tx, "DELETE FROM jobs WHERE id = ?1", &s, e);
     if (rc)
         return rc;

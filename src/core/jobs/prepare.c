@@ -68,7 +68,7 @@ static int capture(struct mr_job_active *a, struct mr_err *e) {
 struct known {
     struct mr_job_active *a;
     uint8_t *taken;
-    int64_t n;
+    int64_t n, waiting; /* with a result; with a further attempt to come */
 };
 
 static int known_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
@@ -88,7 +88,7 @@ static int known_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
         k->taken[i / 8] |= (uint8_t)(1u << (i % 8));
         k->n++;
     }
-    return rc;
+    return rc ? rc : mr_job_attempts_read_in(tx, k->a, k->taken, &k->waiting, e);
 }
 
 int mr_job_prepare(struct mr_job_active *a, struct mr_err *e) {
@@ -108,7 +108,8 @@ int mr_job_prepare(struct mr_job_active *a, struct mr_err *e) {
     }
     pthread_mutex_lock(&j->mu);
     a->taken = k.taken;
-    a->taken_n = a->stored = k.n;
+    a->stored = k.n;
+    a->taken_n = k.n + k.waiting;
     a->total = (int64_t)a->in.n;
     a->cursor = 0;
     pthread_mutex_unlock(&j->mu);

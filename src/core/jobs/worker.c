@@ -93,8 +93,7 @@ static struct mr_job_done *done_new(int64_t index, int attempt, int64_t took_us,
     return d;
 }
 
-/* Puts the item back to be tried after a pause; false: no memory. */
-static bool again(struct mr_job_active *a, int64_t index, int attempt) {
+bool mr_job_put_again(struct mr_job_active *a, int64_t index, int attempt, int64_t due_ns) {
     if (a->n_again == a->cap_again) {
         size_t cap = a->cap_again ? a->cap_again * 2 : 16;
         struct mr_job_again *p = mr_reallocarray(a->again, cap, sizeof *p);
@@ -103,12 +102,17 @@ static bool again(struct mr_job_active *a, int64_t index, int attempt) {
         a->again = p;
         a->cap_again = cap;
     }
+    a->again[a->n_again++] =
+        (struct mr_job_again){.index = index, .attempt = attempt, .due_ns = due_ns};
+    return true;
+}
+
+/* Puts the item back to be tried after a pause; false: no memory. */
+static bool again(struct mr_job_active *a, int64_t index, int attempt) {
     int64_t ms = a->j->c.retry_ms << (attempt > 1 ? attempt - 2 : 0);
     if (ms > BACKOFF_MAX_S * 1000ll)
         ms = BACKOFF_MAX_S * 1000ll;
-    a->again[a->n_again++] = (struct mr_job_again){
-        .index = index, .attempt = attempt, .due_ns = mr_mono_ns() + ms * 1000000};
-    return true;
+    return mr_job_put_again(a, index, attempt, mr_mono_ns() + ms * 1000000);
 }
 
 static void measure(struct mr_job_service *s, struct mr_job_active *a, int64_t took_us) {
@@ -127,6 +131,8 @@ static void run_one(struct worker *w, struct mr_job_active *a, int64_t index, in
     int64_t took_us = (mr_mono_ns() - began) / 1000;
     mr_crash_point("job-item-done");
     bool retry = rc && !fatal && passing(rc) && attempt <= a->retries;
+    if (retry && !atomic_load(&a->stop))
+        mr_job_attempt_note(a, index, attempt);
     struct mr_job_done *d =
         retry || fatal ? NULL : done_new(index, attempt, took_us, rc, output, &e);
     if (!retry && !fatal && !d) {

@@ -47,6 +47,30 @@ MR_TEST(a_stop_gives_the_lease_back_and_keeps_what_is_done) {
     end();
 }
 
+MR_TEST(an_items_attempts_are_counted_on_after_a_stop) {
+    begin_store();
+    conf.retry_ms = 60000; /* its second attempt is not of this process */
+    open_jobs();
+    struct mr_job_request q = request("{\"inputs\":[\"a\",\"flaky 3\",\"flaky 9\"]}");
+    q.retries = 2;
+    struct mr_job k = make_of(q);
+    await(&calls, 3);
+    for (int i = 0;
+         i < 5000 && sql("SELECT COUNT(*) FROM job_attempts WHERE job_id = ?1", k.id) < 2; i++)
+        usleep(1000);
+    CHECK_INT(sql("SELECT SUM(attempts) FROM job_attempts WHERE job_id = ?1", k.id), 2);
+    mr_jobs_free(jobs, 1000);
+    jobs = NULL;
+    conf.retry_ms = 5;
+    open_jobs();
+    k = wait_for(k.id, MR_JOB_COMPLETED);
+    CHECK_INT(atomic_load(&calls), 7); /* 1 + 3 + 3: none begins at one again */
+    CHECK_INT(sql("SELECT SUM(attempts) FROM job_results WHERE job_id = ?1", k.id), 7);
+    CHECK_INT(sql("SELECT error_code FROM job_results WHERE job_id = ?1 AND idx = 1", k.id), 0);
+    CHECK_INT(sql("SELECT COUNT(*) FROM job_attempts WHERE job_id = ?1", k.id), 0);
+    end();
+}
+
 MR_TEST(a_lost_fence_writes_nothing) {
     begin_store();
     conf.lease_ms = 200;
@@ -328,7 +352,8 @@ MR_TEST(every_allocation_may_fail_while_creating) {
 }
 
 MR_TEST_MAIN(CASE(a_stop_gives_the_lease_back_and_keeps_what_is_done),
-             CASE(a_lost_fence_writes_nothing), CASE(leases_are_kept_while_an_item_runs_long),
+             CASE(an_items_attempts_are_counted_on_after_a_stop), CASE(a_lost_fence_writes_nothing),
+             CASE(leases_are_kept_while_an_item_runs_long),
              CASE(another_process_waits_for_the_lease),
              CASE(a_job_that_kills_its_process_each_time_fails_in_the_end),
              CASE(items_are_stored_once_over_kills), CASE(a_scheduled_job_waits_for_its_time),
