@@ -19,8 +19,8 @@ struct mr_model_spec {
     enum mr_engine_kind kind;
     uint64_t memory_limit; /* bytes; 0 = none */
     int64_t timeout_ms;    /* one run; 0 = none */
-    /* ONNX: threads of a run that has the machine for itself (mr_onnx_run). Above 1 only for models
-     * of the catalogue: a second session is held for it. 0 = 1. */
+    /* ONNX models of the catalogue: threads of a run that has the machine for itself (mr_onnx_run);
+     * above 1, a second session is held for it. 0: a user's model, which has one. */
     unsigned threads;
 };
 

@@ -36,6 +36,7 @@ struct mr_sandbox {
     uint64_t cpu_seconds; /* 0 = no limit */
     uint64_t file_max;    /* largest file it may write; 0 = none at all */
     bool forks;           /* may call mr_sandbox_fork */
+    bool places;          /* a thread may choose its own processors */
     bool namespaces;      /* own user, network, IPC and UTS namespaces where the kernel lets us */
 };
 

@@ -14,7 +14,6 @@
 
 #define PIECES_MAX  256 /* with [CLS] and [SEP], as the model was trained */
 #define WORKERS_MAX 2
-#define THREADS_MAX 4 /* of the first worker, for a run that is alone */
 #define RUN_MS      60000
 #define BATCH_ROWS  16
 #define BATCH_MAX   512 /* word pieces of a run, with padding; above, caches suffer */
@@ -36,12 +35,8 @@ struct mr_embedder {
 
 static int start_worker(struct mr_embedder *m, unsigned k, struct mr_err *e) {
     struct mr_onnx **ret = &m->worker[k];
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    const struct mr_model_spec spec = {.kind = MR_ENGINE_ONNX,
-                                       .timeout_ms = RUN_MS,
-                                       .threads = k || cpus < 1        ? 1
-                                                  : cpus > THREADS_MAX ? THREADS_MAX
-                                                                       : (unsigned)cpus};
+    const struct mr_model_spec spec = {
+        .kind = MR_ENGINE_ONNX, .timeout_ms = RUN_MS, .threads = k ? 1 : mr_onnx_threads()};
     int r = mr_onnx_load(&spec, m->model_fd, ret, e);
     if (!r)
         m->memory += mr_onnx_memory(*ret);

@@ -8,12 +8,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define START_MS    60000
 #define NO_LIMIT_MS 600000
+#define THREADS_MAX 4
 
 void mr_onnx_stop(struct mr_onnx *m) {
     if (m->sock >= 0)
@@ -91,7 +93,7 @@ int mr_onnx_start(struct mr_onnx *m, struct mr_err *e) {
     struct mr_child_spec spec = {.argv = argv,
                                  .fds = (const int[]){m->model_fd, theirs, lib, shared},
                                  .n_fds = 4,
-                                 .env = m->threads > 1 ? env : NULL,
+                                 .env = m->catalogue ? env : NULL,
                                  .stderr_too = MR_INTAKE_STDERR};
     r = mr_child_spawn(&spec, &m->worker, e);
     if (r) {
@@ -129,6 +131,7 @@ int mr_onnx_load(const struct mr_model_spec *spec, int fd, struct mr_onnx **ret,
     m->memory_limit = spec->memory_limit;
     m->timeout_ms = spec->timeout_ms > 0 ? spec->timeout_ms : NO_LIMIT_MS;
     m->threads = spec->threads > 1 ? spec->threads : 1;
+    m->catalogue = spec->threads > 0;
     mr_arena_init(&m->keep, (size_t)8 << 20);
     m->model_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     int r = m->model_fd < 0 ? mr_fail_errno(e, "model file") : mr_onnx_start(m, e);
@@ -152,6 +155,12 @@ void mr_onnx_free(struct mr_onnx *m) {
     pthread_mutex_destroy(&m->lock);
     mr_arena_release(&m->keep);
     mr_free(m);
+}
+
+unsigned mr_onnx_threads(void) {
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
 }
 
 uint64_t mr_onnx_memory(const struct mr_onnx *m) {

@@ -19,6 +19,7 @@ struct mr_onnx {
     uint64_t memory_limit, memory;
     int64_t timeout_ms;
     unsigned threads;
+    bool catalogue;       /* not a user's */
     struct mr_arena keep; /* the schema */
     struct mr_onnx_schema schema;
 };

@@ -26,6 +26,10 @@ const struct mr_onnx_value *mr_onnx_inputs(const struct mr_onnx *m, size_t *ret_
 const struct mr_onnx_value *mr_onnx_outputs(const struct mr_onnx *m, size_t *ret_n);
 void mr_onnx_input_schema(const struct mr_onnx *m, struct mr_buf *out);
 
+/* Threads for a lone run of a catalogue model here: the processors that this process may use, at
+ * most 4. */
+unsigned mr_onnx_threads(void);
+
 /* Where libonnxruntime.so is: MILLRACE_ORT, else next to the program, else the setup cache. Returns
  * a descriptor, or MR_EUNAVAIL with what to do. */
 int mr_onnx_open_library(int *ret_fd, struct mr_err *e);

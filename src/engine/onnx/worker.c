@@ -49,8 +49,11 @@ static uint64_t address_space(void) {
 static int lock_down(struct mr_onnx_worker *w, struct mr_err *e) {
     const struct mr_sandbox_fd fds[] = {{.fd = MODEL_FD, .read = true},
                                         {.fd = TALK_FD, .read = true, .write = true}};
-    struct mr_sandbox box = {
-        .profile = MR_SANDBOX_ONNX_WORKER, .fds = fds, .n_fds = 2, .namespaces = true};
+    struct mr_sandbox box = {.profile = MR_SANDBOX_ONNX_WORKER,
+                             .fds = fds,
+                             .n_fds = 2,
+                             .places = w->hello.threads > 1,
+                             .namespaces = true};
     struct stat st; /* a thread of the library would be outside what is reasoned about here */
     if (stat("/proc/self/task", &st) || st.st_nlink != 3)
         return mr_fail(e, MR_EUNAVAIL, "this build of ONNX Runtime starts threads of its own");

@@ -7,6 +7,7 @@
 #include "engine/onnx/tensors.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define MR_ONNX_THREADS_MAX 16
 
@@ -14,6 +15,8 @@ struct mr_onnx_threads {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     unsigned n, lent, taken;
+    bool placed;           /* each has a processor of its own, because there are no others */
+    cpu_set_t any, others; /* where this process may run, and where none of them does */
     struct mr_onnx_work {
         void (*run)(void *);
         void *param;
@@ -23,13 +26,17 @@ int mr_onnx_threads_start(struct mr_onnx_threads *t, unsigned n, struct mr_err *
 /* For ONNX Runtime: `threads` is a struct mr_onnx_threads. */
 void *mr_onnx_threads_lend(void *threads, void (*run)(void *), void *param);
 void mr_onnx_threads_join(const void *handle);
+/* Around a run with them: the caller stays off their processors. */
+void mr_onnx_threads_begin(const struct mr_onnx_threads *t);
+void mr_onnx_threads_end(const struct mr_onnx_threads *t);
 
 /* Whether wide runs pay. Their threads wait for each other at each layer, so a processor that
  * somebody else uses costs more than a thread gives. All of them are busy as long as a run lasts
- * (they spin), unless they do not get a processor: that is measured, and after such a run the next
- * ones are narrow for a while, longer each time. */
+ * (they spin), unless they do not get a processor: that share is measured, and while it is low runs
+ * are narrow, longer each time. */
 struct mr_onnx_pace {
     int64_t narrow_until, pause; /* ns */
+    double share; /* of the processors' time that wide runs got, smoothed; 0: none yet */
 };
 bool mr_onnx_pace_wide(const struct mr_onnx_pace *p, int64_t now);
 /* A wide run of `threads` took wall ns, and cpu ns of this process. */

@@ -170,6 +170,8 @@ static int run_session(struct mr_onnx_worker *w, bool wide, ort_value **in, ort_
                        struct mr_err *e) {
     int64_t from = clock_ns(CLOCK_MONOTONIC);
     wide = wide && mr_onnx_pace_wide(&w->pace, from);
+    if (wide)
+        mr_onnx_threads_begin(&w->threads);
     int64_t cpu = wide ? clock_ns(CLOCK_PROCESS_CPUTIME_ID) : 0;
     int r = mr_onnx_check(w,
                           ORT(w->ort, Run)(wide ? w->wide : w->session, NULL, w->in_name,
@@ -178,6 +180,7 @@ static int run_session(struct mr_onnx_worker *w, bool wide, ort_value **in, ort_
                           e);
     if (wide) {
         int64_t now = clock_ns(CLOCK_MONOTONIC);
+        mr_onnx_threads_end(&w->threads);
         mr_onnx_pace_note(&w->pace, (unsigned)w->hello.threads, now, now - from,
                           clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu);
     }

@@ -15,17 +15,48 @@ static void *wait_for_work(void *arg) {
     return NULL;
 }
 
+/* On a machine with no more processors than threads, two of them on one processor wait for each
+ * other at each layer, and a scheduler leaves them there while somebody else keeps the other busy.
+ */
+static void place(struct mr_onnx_threads *t, const pthread_t *id, unsigned n) {
+    if (sched_getaffinity(0, sizeof t->any, &t->any) || (unsigned)CPU_COUNT(&t->any) != n + 1)
+        return;
+    t->others = t->any;
+    t->placed = true;
+    for (unsigned cpu = CPU_SETSIZE, k = 0; cpu-- && k < n;) {
+        cpu_set_t one;
+        if (!CPU_ISSET(cpu, &t->any))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        CPU_CLR(cpu, &t->others);
+        if (pthread_setaffinity_np(id[k++], sizeof one, &one))
+            t->placed = false; /* no more than slower */
+    }
+}
+
+void mr_onnx_threads_begin(const struct mr_onnx_threads *t) {
+    if (t->placed)
+        sched_setaffinity(0, sizeof t->others, &t->others);
+}
+
+void mr_onnx_threads_end(const struct mr_onnx_threads *t) {
+    if (t->placed)
+        sched_setaffinity(0, sizeof t->any, &t->any);
+}
+
 int mr_onnx_threads_start(struct mr_onnx_threads *t, unsigned n, struct mr_err *e) {
     if (n > MR_ONNX_THREADS_MAX)
         return mr_fail(e, MR_EINVAL, "%u threads are too many", n);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->changed, NULL);
+    pthread_t id[MR_ONNX_THREADS_MAX];
     for (unsigned k = 0; k < n; k++) {
-        pthread_t id;
-        if (pthread_create(&id, NULL, wait_for_work, t))
+        if (pthread_create(&id[k], NULL, wait_for_work, t))
             return mr_fail(e, MR_EUNAVAIL, "a model's threads cannot be started");
-        pthread_detach(id);
+        pthread_detach(id[k]);
     }
+    place(t, id, n);
     pthread_mutex_lock(&t->lock); /* their first system calls are behind them */
     while (t->n < n)
         pthread_cond_wait(&t->changed, &t->lock);

@@ -79,6 +79,25 @@ static int by_confidence(const void *a, const void *b) {
     return x->p > y->p ? -1 : x->p < y->p ? 1 : x->id - y->id;
 }
 
+#define FEW 32
+
+/* The best n to the front, in order: a few by insertion, which most of the classes never enter. */
+static void sort_best(struct ranked *all, size_t n) {
+    if (n > FEW) {
+        qsort(all, CLASSES, sizeof *all, by_confidence);
+        return;
+    }
+    for (size_t k = 0, have = 0; n && k < CLASSES; k++) {
+        struct ranked x = all[k];
+        if (have == n && by_confidence(&x, &all[n - 1]) > 0)
+            continue;
+        size_t at = have < n ? have++ : n - 1;
+        for (; at && by_confidence(&x, &all[at - 1]) < 0; at--)
+            all[at] = all[at - 1];
+        all[at] = x;
+    }
+}
+
 static int rank(const struct mr_classifier *c, const float *prob, unsigned top_k,
                 struct mr_arena *arena, struct mr_class **ret, size_t *ret_n, struct mr_err *e) {
     struct ranked all[CLASSES];
@@ -87,8 +106,8 @@ static int rank(const struct mr_classifier *c, const float *prob, unsigned top_k
             return mr_fail(e, MR_EPREDICT, "the classifier gave no number for class %d", k);
         all[k] = (struct ranked){prob[k], k};
     }
-    qsort(all, CLASSES, sizeof *all, by_confidence);
     size_t n = top_k < CLASSES ? top_k : CLASSES;
+    sort_best(all, n);
     struct mr_class *out = mr_arena_array(arena, n ? n : 1, sizeof *out);
     if (!out)
         return mr_fail(e, MR_ENOMEM, "out of memory");

@@ -3,7 +3,6 @@
 #include "engine/vision/image_priv.h"
 #include "io/child.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,26 +35,6 @@ static int put_file(struct mr_str bytes, int *ret, struct mr_err *e) {
         at += (size_t)n;
     }
     *ret = MR_TAKE_FD(fd);
-    return 0;
-}
-
-/* Room for the pixels. Its size is sealed: the child could else shrink it under us. */
-static int make_room(struct mr_image *im, int *ret, struct mr_err *e) {
-    im->map_len = (size_t)im->width * im->height * 3;
-    MR_AUTO_CLOSE int fd = memfd_create("pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, (off_t)im->map_len) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-        return mr_fail_errno(e, "memory for an image's pixels");
-    *ret = MR_TAKE_FD(fd);
-    return 0;
-}
-
-/* What the child wrote, mapped in one step instead of by a fault a page. */
-static int see_pixels(struct mr_image *im, int fd, struct mr_err *e) {
-    void *p = mmap(NULL, im->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (p == MAP_FAILED)
-        return mr_fail_errno(e, "memory for an image's pixels");
-    im->rgb = p;
     return 0;
 }
 
@@ -107,34 +86,34 @@ int mr_image_decode(struct mr_image_crew *crew, struct mr_str bytes, struct mr_i
                           .format = mr_image_kind_name(job.scan.kind),
                           .size_bytes = bytes.n};
     MR_AUTO_CLOSE int in = -1;
-    MR_AUTO_CLOSE int out = -1;
+    size_t size = (size_t)im.width * im.height * 3;
     r = put_file(bytes, &in, e);
     if (!r)
-        r = make_room(&im, &out, e);
+        r = mr_image_room_take(crew ? mr_image_crew_rooms(crew) : NULL, size, &im.room, e);
     if (r)
         return r;
     int64_t deadline = mr_mono_ns() + (int64_t)DECODE_MS * 1000000;
     MR_CLEANUP(mr_image_crew_freep) struct mr_image_crew *own = NULL;
-    MR_CLEANUP(mr_image_reader_release) struct mr_image_reader d = MR_IMAGE_NO_READER;
     if (!crew)
         r = mr_image_crew_new(NULL, &own, e);
+    int fds[] = {in, mr_image_room_fd(im.room)};
+    struct mr_image_reader *d = mr_image_room_reader(im.room);
     if (!r)
-        r = mr_image_reader_take(crew ? crew : own, &job, (const int[]){in, out}, &d, e);
+        r = mr_image_reader_take(crew ? crew : own, &job, fds, d, e);
     if (!r && crew)
         mr_image_crew_fill(crew); /* while this image is read */
     if (!r)
-        r = ask(crew ? crew : own, &d, im.format, deadline, e);
-    if (!r)
-        r = see_pixels(&im, out, e);
+        r = ask(crew ? crew : own, d, im.format, deadline, e);
     if (r)
         return r;
+    im.rgb = mr_image_room_pixels(im.room);
     *ret = im;
     im = (struct mr_image){0};
     return 0;
 }
 
 void mr_image_release(struct mr_image *im) {
-    if (im->rgb)
-        munmap(im->rgb, im->map_len);
+    mr_image_room_give(im->room);
+    im->room = NULL;
     im->rgb = NULL;
 }

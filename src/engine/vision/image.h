@@ -16,12 +16,13 @@
 #define MR_IMAGE_SIDE_MAX   16384u
 #define MR_IMAGE_PIXELS_MAX ((uint64_t)64 << 20)
 
+struct mr_image_room;
 struct mr_image {
-    uint32_t width, height; /* after orientation: as a viewer shows it */
-    const char *format;     /* "JPEG", "PNG", "WEBP", "GIF" */
-    size_t size_bytes;      /* of the file */
-    uint8_t *rgb;           /* width * height * 3, rows from the top, no padding */
-    size_t map_len;         /* how it is held; mr_image_release only */
+    uint32_t width, height;     /* after orientation: as a viewer shows it */
+    const char *format;         /* "JPEG", "PNG", "WEBP", "GIF" */
+    size_t size_bytes;          /* of the file */
+    uint8_t *rgb;               /* width * height * 3, rows from the top, no padding */
+    struct mr_image_room *room; /* where they are; mr_image_release only */
 };
 /* Header only, in process, bounds-checked: format and size as stored. MR_EINVAL: not an image of
  * these formats, or truncated; MR_ETOOBIG over a cap. */
@@ -39,7 +40,8 @@ struct mr_image_crew;
 int mr_image_crew_new(const char *self_exe, struct mr_image_crew **ret, struct mr_err *e);
 /* Kills every child; decodes end with MR_EUNAVAIL, as later ones do. */
 void mr_image_crew_stop(struct mr_image_crew *c);
-void mr_image_crew_free(struct mr_image_crew *c); /* when no decode uses it; takes NULL */
+/* When no decode uses it and its images are released; takes NULL. */
+void mr_image_crew_free(struct mr_image_crew *c);
 
 /* crew may be NULL. MR_EINVAL: no image, or damaged (what the decoder says); MR_ETOOBIG;
  * MR_ETIMEOUT; MR_EUNSUPPORTED: a kind of JPEG that is not read (12 bits, lossless); MR_EUNAVAIL:

@@ -6,7 +6,6 @@
 #include "engine/vision/image_priv.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -25,6 +24,7 @@ struct mr_image_crew {
     struct mr_image_reader spare; /* talk < 0: none */
     struct mr_image_run *running;
     bool stopped;
+    struct mr_image_rooms rooms;
 };
 
 void mr_image_reader_release(struct mr_image_reader *d) {
@@ -47,6 +47,7 @@ int mr_image_crew_new(const char *self_exe, struct mr_image_crew **ret, struct m
     c->spare = MR_IMAGE_NO_READER;
     pthread_mutex_init(&c->host_lock, NULL);
     pthread_mutex_init(&c->lock, NULL);
+    mr_image_rooms_init(&c->rooms);
     *ret = c;
     return 0;
 }
@@ -71,10 +72,15 @@ void mr_image_crew_free(struct mr_image_crew *c) {
         return;
     mr_image_reader_release(&c->spare);
     host_release(c);
+    mr_image_rooms_release(&c->rooms);
     pthread_mutex_destroy(&c->lock);
     pthread_mutex_destroy(&c->host_lock);
     mr_free(c->self_exe);
     mr_free(c);
+}
+
+struct mr_image_rooms *mr_image_crew_rooms(struct mr_image_crew *c) {
+    return &c->rooms;
 }
 
 void mr_image_crew_freep(struct mr_image_crew **c) {

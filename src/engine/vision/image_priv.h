@@ -5,6 +5,8 @@
 #include "engine/vision/image.h"
 #include "io/child.h"
 
+#include <pthread.h>
+
 enum mr_image_kind { MR_IMAGE_JPEG = 1, MR_IMAGE_PNG, MR_IMAGE_WEBP, MR_IMAGE_GIF };
 
 /* What the header says; found by code of ours in the server, which the child is told. */
@@ -30,13 +32,34 @@ struct mr_image_copy {
     int32_t pid;
 };
 
-/* --- image_crew.c ---------------------------------------------------------------------------- */
 struct mr_image_reader { /* a copy that has no image yet, or reads one */
     struct mr_child child;
     int talk;
 };
 #define MR_IMAGE_NO_READER ((struct mr_image_reader){.child = MR_CHILD_NONE, .talk = -1})
 void mr_image_reader_release(struct mr_image_reader *d);
+
+/* --- image_room.c ---------------------------------------------------------------------------- */
+#define MR_IMAGE_ROOMS 4
+struct mr_image_room; /* struct mr_image holds one */
+struct mr_image_rooms {
+    pthread_mutex_t lock;
+    struct mr_image_room *kept[MR_IMAGE_ROOMS]; /* NULL: none */
+};
+void mr_image_rooms_init(struct mr_image_rooms *h);
+void mr_image_rooms_release(struct mr_image_rooms *h); /* all given back before */
+/* Zeroes, at least `size` of them. `home`: where it goes back to; may be NULL. */
+int mr_image_room_take(struct mr_image_rooms *home, size_t size, struct mr_image_room **ret,
+                       struct mr_err *e);
+int mr_image_room_fd(const struct mr_image_room *r);
+uint8_t *mr_image_room_pixels(const struct mr_image_room *r);
+/* Who has it: released with the room, as a process takes a while to end and its pixels are there
+ * before. */
+struct mr_image_reader *mr_image_room_reader(struct mr_image_room *r);
+/* Waits until its reader has ended. Takes NULL. */
+void mr_image_room_give(struct mr_image_room *r);
+
+/* --- image_crew.c ---------------------------------------------------------------------------- */
 /* Starts a spare unless one waits. */
 void mr_image_crew_fill(struct mr_image_crew *c);
 /* A reader that has the job: the spare, else a new one. */
@@ -44,6 +67,7 @@ int mr_image_reader_take(struct mr_image_crew *c, const struct mr_image_job *job
                          struct mr_image_reader *ret, struct mr_err *e);
 /* After a reader went bad: later ones come from a new host, whose addresses are others. */
 void mr_image_crew_renew(struct mr_image_crew *c);
+struct mr_image_rooms *mr_image_crew_rooms(struct mr_image_crew *c);
 void mr_image_crew_freep(struct mr_image_crew **c);
 
 struct mr_image_run { /* on its thread's stack */

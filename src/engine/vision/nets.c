@@ -6,12 +6,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define RUN_MS      60000
-#define THREADS_MAX 4
+#define RUN_MS 60000
 
 struct mr_nets {
     char *path;
-    unsigned most, threads;
+    unsigned most;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t freed;
     struct mr_onnx *net[MR_NETS_MAX];
@@ -38,10 +37,9 @@ int mr_nets_open(const char *dir, const char *file, struct mr_nets **ret, struct
     snprintf(n->path, len, "%s/%s", dir, file);
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     n->most = cpus < 1 ? 1 : cpus > MR_NETS_MAX ? MR_NETS_MAX : (unsigned)cpus;
-    n->threads = cpus < 1 ? 1 : cpus > THREADS_MAX ? THREADS_MAX : (unsigned)cpus;
     pthread_mutex_init(&n->lock, NULL);
     pthread_cond_init(&n->freed, NULL);
-    int r = load(n, n->threads, &n->net[0], e);
+    int r = load(n, mr_onnx_threads(), &n->net[0], e);
     if (r) {
         mr_nets_free(n);
         return r;

@@ -2,9 +2,13 @@
 #include "engine/vision/image_priv.h"
 #include "vision_test.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <turbojpeg.h>
+#include <unistd.h>
 
 static struct mr_image_crew *crew;
 
@@ -254,12 +258,73 @@ MR_TEST(a_stopped_crew_refuses) {
     free(f.p);
 }
 
+MR_TEST(a_room_is_wiped_before_it_is_used_again) {
+    struct mr_image_rooms home;
+    struct mr_image_room *a, *b, *c;
+    mr_image_rooms_init(&home);
+    CHECK_INT(mr_image_room_take(&home, 100000, &a, NULL), 0);
+    memset(mr_image_room_pixels(a), 0xaa, 100000);
+    /* a reader that went bad may write behind its pixels */
+    CHECK_INT(pwrite(mr_image_room_fd(a), "secret", 6, 500000), 6);
+    mr_image_room_give(a);
+    CHECK_INT(mr_image_room_take(&home, 120000, &b, NULL), 0);
+    CHECK(a == b);
+    long set = 0;
+    for (size_t k = 0; k < 600000; k++)
+        set += mr_image_room_pixels(b)[k] != 0;
+    CHECK_INT(set, 0);
+    CHECK(ftruncate(mr_image_room_fd(b), 4096) < 0);
+    CHECK_INT(mr_image_room_take(&home, 100000, &c, NULL), 0); /* never one that is in use */
+    CHECK(mr_image_room_pixels(c) != mr_image_room_pixels(b));
+    mr_image_room_give(b);
+    mr_image_room_give(c);
+    CHECK_INT(mr_image_room_take(&home, (size_t)40 << 20, &a, NULL), 0); /* not kept */
+    mr_image_room_give(a);
+    mr_image_rooms_release(&home);
+}
+
+/* Every child of this process (the host and the spare), until they are dead. */
+static int kill_children(void) {
+    DIR *d = opendir("/proc");
+    int n = 0;
+    siginfo_t si;
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        char path[300];
+        int pid = (int)strtol(e->d_name, NULL, 10), parent = 0;
+        snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+        FILE *f = pid > 0 ? fopen(path, "re") : NULL;
+        if (!f)
+            continue;
+        if (fscanf(f, "%*d (%*[^)]) %*c %d", &parent) == 1 && parent == getpid())
+            n += !kill(pid, SIGKILL) && !waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT);
+        fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+MR_TEST(killed_helpers_are_replaced) {
+    struct test_file f = vision_photo("china.jpg");
+    struct mr_image im = {0};
+    for (int k = 0; k < 3; k++) {
+        CHECK_INT(decode_bytes(f.p, f.n, &im, NULL), 0);
+        mr_image_release(&im);
+        CHECK(kill_children() >= 2);
+    }
+    CHECK_INT(decode_bytes(f.p, f.n, &im, NULL), 0);
+    CHECK_INT(im.width, 640);
+    mr_image_release(&im);
+    free(f.p);
+}
+
 #define main test_main
 int test_main(int argc, char **argv);
 MR_TEST_MAIN(CASE(every_kind_shows_the_same_picture), CASE(all_orientations_show_the_same_picture),
              CASE(ycck_is_read), CASE(hostile_files_get_clear_errors),
              CASE(a_header_is_enough_to_know), CASE(resizing_averages_and_interpolates),
-             CASE(many_at_once), CASE(a_stopped_crew_refuses))
+             CASE(many_at_once), CASE(a_stopped_crew_refuses),
+             CASE(a_room_is_wiped_before_it_is_used_again), CASE(killed_helpers_are_replaced))
 #undef main
 
 int main(int argc, char **argv) {
