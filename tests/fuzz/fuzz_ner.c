@@ -1,7 +1,7 @@
 /* The tokenizer and features on any text by small rules (corpus: rules, made by
  * tools/models/spacy_ner.py --small), and the reader of ner.bin. Inputs that begin with "MRNER" are
  * files; with the rules that are left of them a text is cut. Other inputs are texts, cut by the
- * rules of the installed model, and one in eight of the short ones is read by its network, which
+ * rules of the installed model, and one in 64 of the short ones is read by its network, which
  * costs a hundred times what cutting does. */
 #include "base/alloc.h"
 #include "engine/nlp/ner.h"
@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     cut(n, text);
-    if (size < 64 && data[size - 1] % 8 == 0) {
+    if (size < 64 && data[size - 1] % 64 == 0) {
         struct mr_arena a;
         struct mr_entity *ent;
         size_t k;
