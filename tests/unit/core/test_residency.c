@@ -22,8 +22,10 @@ static int open_double(const struct mr_catalog_model *m, const struct mr_residen
     atomic_fetch_add(&opened, 1);
     while (atomic_load(&hold))
         usleep(1000);
-    if (atomic_exchange(&fail_next, 0))
-        return mr_fail(e, MR_EREFUSED, "the file is damaged");
+    int fail = atomic_exchange(&fail_next, 0);
+    if (fail)
+        return fail == 1 ? mr_fail(e, MR_EREFUSED, "the file is damaged")
+                         : mr_fail(e, MR_EUNAVAIL, "its process was killed");
     *ret = (void *)m;
     return 0;
 }
@@ -146,6 +148,48 @@ MR_TEST(a_failed_load_fails_all_that_wait_and_is_tried_again) {
     mr_residency_free(r);
 }
 
+MR_TEST(what_passes_is_no_fault_of_the_model) {
+    struct mr_residency *r = make(0);
+    struct mr_use u;
+    atomic_store(&fail_next, 2);
+    CHECK_INT(begin(r, "a", &u), MR_EUNAVAIL);
+    CHECK_STR(err.msg, "its process was killed");
+    CHECK_INT(begin(r, "a", &u), 0);
+    mr_use_end(&u, true);
+    mr_residency_free(r);
+}
+
+static atomic_int unloaded;
+
+static void *unload_a(void *arg) {
+    struct mr_err e;
+    int rc = mr_model_unload(arg, model("a"), &e);
+    atomic_store(&unloaded, 1);
+    return rc ? arg : NULL;
+}
+
+MR_TEST(an_unload_waits_for_the_last_user) {
+    struct mr_residency *r = make(0);
+    struct mr_use u, v;
+    pthread_t t;
+    void *bad;
+    CHECK_INT(begin(r, "a", &u), 0);
+    CHECK_INT(begin(r, "a", &v), 0);
+    pthread_create(&t, NULL, unload_a, r);
+    while (!atomic_load(&stop_told)) /* it has begun */
+        usleep(500);
+    mr_use_end(&u, true);
+    usleep(20000);
+    CHECK_INT(atomic_load(&unloaded), 0);
+    CHECK_INT(atomic_load(&closed), 0);
+    mr_use_end(&v, true);
+    pthread_join(t, &bad);
+    CHECK(!bad);
+    CHECK_INT(atomic_load(&closed), 1);
+    CHECK_INT(stats(r, "a").state, MR_MODEL_UNLOADED);
+    mr_residency_free(r);
+}
+
 MR_TEST(unloaded_by_hand_stays_unloaded) {
     struct mr_residency *r = make(0);
     struct mr_use u;
@@ -261,6 +305,7 @@ MR_TEST(tear_down) {
 
 MR_TEST_MAIN(CASE(set_up), CASE(users_wait_for_one_load),
              CASE(a_failed_load_fails_all_that_wait_and_is_tried_again),
-             CASE(unloaded_by_hand_stays_unloaded),
+             CASE(unloaded_by_hand_stays_unloaded), CASE(what_passes_is_no_fault_of_the_model),
+             CASE(an_unload_waits_for_the_last_user),
              CASE(a_stopped_service_refuses_and_holds_nothing), CASE(idle_models_make_room),
              CASE(what_is_not_installed_says_how_to_get_it), CASE(tear_down))

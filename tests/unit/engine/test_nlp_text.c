@@ -33,6 +33,8 @@ MR_TEST(sentence_borders) {
         "Foo Inc. makes screws.",
         "Wait... what? | No.",
         "1. Open the lid. | 2. Close it.",
+        "12. Open the lid. | 113. Close it.",
+        "An end.\n\n | small letters begin a paragraph.",
         "Er kam z.B. am Montag. | Dann ging er.",
         "(It rained.) | We left.",
         "今日は晴れです。 | 明日は雨です。",

@@ -96,6 +96,10 @@ MR_TEST(vocabularies_without_their_marks_are_refused) {
     CHECK_INT(mr_wordpiece_new(MR_LIT("a\nb\n"), &w, &e), MR_EINVAL);
     CHECK(strstr(e.msg, "[UNK]"));
     CHECK_INT(mr_wordpiece_new(MR_LIT(""), &w, &e), MR_EINVAL);
+    CHECK_INT(mr_wordpiece_new(MR_LIT("[UNK]\n[SEP]\n"), &w, &e), MR_EINVAL);
+    CHECK(strstr(e.msg, "[CLS]"));
+    CHECK_INT(mr_wordpiece_new(MR_LIT("[UNK]\n[CLS]\n"), &w, &e), MR_EINVAL);
+    CHECK(strstr(e.msg, "[SEP]"));
     CHECK_INT(mr_wordpiece_new(MR_LIT("[UNK]\r\n[CLS]\r\n[SEP]"), &w, &e), 0);
     CHECK_INT(mr_wordpiece_sep(w), 2);
     mr_wordpiece_free(w);
