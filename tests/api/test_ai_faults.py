@@ -154,8 +154,8 @@ def test_killed_model_and_image_processes_cost_their_requests_one_error(server, 
     want = api.post(V2 + path, body).json()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         replies = []
-        for _ in range(4):
-            asked = [pool.submit(Api(server.host, server.port, server.key).post, V2 + path, body) for _ in range(4)]
+        for _ in range(2):
+            asked = [pool.submit(Api(server.host, server.port, server.key).post, V2 + path, body) for _ in range(3)]
             time.sleep(random.uniform(0, 0.05))
             kill(children(server))
             replies += [f.result(timeout=60) for f in asked]
@@ -266,6 +266,7 @@ def test_a_job_that_finds_the_disk_full_goes_on_when_there_is_room():
 
 # --- a clock that jumps ---------------------------------------------------------------------------
 
+@pytest.mark.skipif("MILLRACE_SANITIZED" in os.environ, reason="libfaketime and the sanitizers do not go together")
 def test_a_cron_job_runs_once_for_all_times_that_a_jump_left_out(library, tmp_path):  # noqa: F811
     """Ahead by a day: one run, not 1,440. Back by a day: none until the time comes again, and no crash."""
     clock = tmp_path / "clock"
