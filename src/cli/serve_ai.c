@@ -103,6 +103,7 @@ void mr_serve_ai_close(struct mr_core *core) {
         (void)mr_service_stop(core->residency, MR_SERVICE_LLM, NULL);
     mr_serve_ops_stop(core);
     mr_text_free(core->text);
+    mr_biller_flush(&core->biller);
     mr_residency_free(core->residency);
     mr_serve_ops_close(core);
     mr_catalog_free(core->catalog);

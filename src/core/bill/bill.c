@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <pthread.h>
+
 static int recover_one(struct mr_tx *tx, const struct mr_open_charge *c, void *arg,
                        struct mr_err *e) {
     const struct mr_biller *m = arg;
@@ -11,6 +13,46 @@ static int recover_one(struct mr_tx *tx, const struct mr_open_charge *c, void *a
 
 int mr_biller_recover(const struct mr_biller *m, const char *family, struct mr_err *e) {
     return mr_ledger_recover(m->ledger, family, recover_one, (void *)(uintptr_t)m, e);
+}
+
+struct flush {
+    pthread_mutex_t mu;
+    pthread_cond_t cond;
+    bool over;
+};
+
+static int nothing_in(struct mr_tx *tx, void *arg, struct mr_err *e) {
+    (void)tx;
+    (void)arg;
+    (void)e;
+    return 0;
+}
+
+static void flushed(void *arg, int rc, const struct mr_err *err) {
+    struct flush *f = arg;
+    (void)rc;
+    (void)err;
+    pthread_mutex_lock(&f->mu);
+    f->over = true;
+    pthread_cond_signal(&f->cond);
+    pthread_mutex_unlock(&f->mu);
+}
+
+/* Ends of asynchronous writes come in their order: this one's is behind all the others. */
+void mr_biller_flush(const struct mr_biller *m) {
+    struct flush f = {.over = false};
+    if (!m->db)
+        return;
+    pthread_mutex_init(&f.mu, NULL);
+    pthread_cond_init(&f.cond, NULL);
+    if (!mr_db_write_async(m->db, nothing_in, &f, flushed)) {
+        pthread_mutex_lock(&f.mu);
+        while (!f.over)
+            pthread_cond_wait(&f.cond, &f.mu);
+        pthread_mutex_unlock(&f.mu);
+    }
+    pthread_cond_destroy(&f.cond);
+    pthread_mutex_destroy(&f.mu);
 }
 
 static struct mr_reserve reserve_of(const struct mr_bill *b, const struct mr_bill_item *i) {

@@ -21,6 +21,9 @@ struct mr_biller {
  * there. */
 int mr_biller_recover(const struct mr_biller *m, const char *family, struct mr_err *e);
 
+/* Waits for what is recorded behind replies; before the ledger goes. */
+void mr_biller_flush(const struct mr_biller *m);
+
 #define MR_BILL_MAX 8 /* models a bill */
 
 struct mr_bill_item {
