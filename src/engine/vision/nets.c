@@ -16,6 +16,7 @@ struct mr_nets {
     struct mr_onnx *net[MR_NETS_MAX];
     bool busy[MR_NETS_MAX];
     unsigned n, running, waiting;
+    uint64_t tickets, turn; /* callers are served in the order in which they came */
     bool growing;
 };
 
@@ -89,11 +90,14 @@ static bool grow(struct mr_nets *n) {
 /* *ret_alone: the only run, which the first worker does with all its threads. */
 static unsigned take(struct mr_nets *n, bool *ret_alone) {
     pthread_mutex_lock(&n->lock);
+    uint64_t mine = n->tickets++;
     for (;;) {
-        for (unsigned k = 0; k < n->n; k++)
+        for (unsigned k = 0; k < n->n && mine == n->turn; k++)
             if (!n->busy[k]) {
                 n->busy[k] = true;
+                n->turn++;
                 *ret_alone = !n->running++ && !n->waiting;
+                pthread_cond_broadcast(&n->freed); /* the next may find another one free */
                 pthread_mutex_unlock(&n->lock);
                 return k;
             }
@@ -109,7 +113,7 @@ static void give(struct mr_nets *n, unsigned k) {
     pthread_mutex_lock(&n->lock);
     n->busy[k] = false;
     n->running--;
-    pthread_cond_signal(&n->freed);
+    pthread_cond_broadcast(&n->freed);
     pthread_mutex_unlock(&n->lock);
 }
 
