@@ -126,6 +126,7 @@ BAD = [
     ({"model": REMOTE, "messages": [{"role": "user"}]}, "messages[0]"),
     ({"model": LOCAL, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0]"),
     ({"model": REMOTE, "messages": ask("x"), "n": 9}, "n"),
+    ({"model": REMOTE, "messages": ask("x"), "n": 0}, "n"),
     ({"model": REMOTE, "messages": ask("x"), "temperature": 3}, "temperature"),
     ({"model": REMOTE, "messages": ask("x"), "max_tokens": 0}, "max_tokens"),
     ({"model": REMOTE, "messages": ask("x"), "max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),

@@ -128,6 +128,8 @@ class Run:
                 "charges without their entry": one(
                     db, "SELECT COUNT(*) FROM charges c LEFT JOIN ledger l ON l.id = c.entry AND l.charge = c.id "
                         "WHERE c.state = 1 AND l.id IS NULL"),
+                "charges of the provider that cost nothing": one(
+                    db, "SELECT COUNT(*) FROM charges c JOIN ledger l ON l.charge = c.id WHERE l.amount <= 0"),
                 "difference of ledger and roll-ups": one(db, "SELECT COALESCE(SUM(amount), 0) FROM ledger")
                 - one(db, "SELECT COALESCE(SUM(amount), 0) FROM spend_quarters"),
                 "paid items that no charge paid": max(0, PROMPTS * sum(k.startswith("paid") for k in self.jobs) - one(
