@@ -164,6 +164,7 @@ static int run_request(struct mr_onnx *m, const struct ask *q, struct mr_arena *
     int r = exchange(m, q, deadline, arena, &reply, e);
     pthread_mutex_unlock(&m->lock);
     MR_AUTO_FREE char *message = reply.message;
+    (void)message; /* clang: not used but freed */
     if (r)
         return r;
     struct mr_onnx_result *o = mr_arena_zalloc(arena, m->schema.n_out * sizeof *o);

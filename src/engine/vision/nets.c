@@ -70,21 +70,20 @@ uint64_t mr_nets_memory(struct mr_nets *n) {
     return sum;
 }
 
-/* Loading takes longer than a run, so it pays only when somebody waits already. With the lock held;
- * a failure to load more is no failure of the run. */
-static bool grow(struct mr_nets *n) {
+/* Loading takes longer than a run, so it pays only when somebody waits already. With the lock held,
+ * but not meanwhile; a failure to load more is no failure of the run. */
+static void grow(struct mr_nets *n) {
     struct mr_onnx *more = NULL;
     n->growing = true;
     pthread_mutex_unlock(&n->lock);
     int r = load(n, 1, &more, NULL);
     pthread_mutex_lock(&n->lock);
     n->growing = false;
-    if (r) {
+    if (r)
         n->most = n->n;
-        return false;
-    }
-    n->net[n->n++] = more;
-    return true;
+    else
+        n->net[n->n++] = more;
+    pthread_cond_broadcast(&n->freed); /* it is for the one whose turn it is */
 }
 
 /* *ret_alone: the only run, which the first worker does with all its threads. */
@@ -101,8 +100,10 @@ static unsigned take(struct mr_nets *n, bool *ret_alone) {
                 pthread_mutex_unlock(&n->lock);
                 return k;
             }
-        if (n->waiting && n->n < n->most && !n->growing && grow(n))
-            continue;
+        if (n->waiting && n->n < n->most && !n->growing) {
+            grow(n);
+            continue; /* one may have been given back while nobody here listened */
+        }
         n->waiting++;
         pthread_cond_wait(&n->freed, &n->lock);
         n->waiting--;
