@@ -14,13 +14,11 @@ import time
 import pytest
 from client import ROOT, Api
 from server import Server
-from test_aisemble_models import CLASSIFIER, EMBEDDER, LLM, V2, error, photo, wait_for
+from test_aisemble_models import CLASSIFIER, EMBEDDER, LLM, LONG, V2, error, photo, wait_for
 from test_clock import library  # noqa: F401
 from test_tasks_disk import fill, small_disk
 
 INSTALLED = os.path.join(os.environ.get("MILLRACE_CACHE", os.path.expanduser("~/.cache/millrace")), "models")
-LONG = {"prompt": "Count from one to ten thousand.", "max_tokens": 4000, "temperature": 0, "stream": True,
-        "parameters": {"repeat_penalty": 1.0}}
 
 
 def children(server):
@@ -60,7 +58,7 @@ def api(server):
 def streaming(server):
     """A long generation under way; its connection and its reply."""
     c = http.client.HTTPConnection(server.host, server.port, timeout=60)
-    c.request("POST", V2 + "/ai/llm/generate", json.dumps(LONG),
+    c.request("POST", V2 + "/ai/llm/generate", json.dumps({**LONG, "stream": True}),
               {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"})
     r = c.getresponse()
     assert r.status == 200, r.read()

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 from test_aisemble import V2, error
-from test_aisemble_models import FRANCE, events, photo
+from test_aisemble_models import FRANCE, LONG, events, photo
 
 ASKS = {"/ai/llm/generate": {"prompt": "Tell a story.", "max_tokens": 8, "temperature": 1.5},
         "/ai/llm/chat": {"messages": FRANCE, "max_tokens": 8, "temperature": 1.5},
@@ -61,8 +61,7 @@ def test_streams_come_again_as_they_were(user, key):
 
 def test_the_first_one_still_runs(user, key):
     """Six at once under one key: one runs, those that come meanwhile are told so, and nobody hears anything else."""
-    ask = lambda: user.post(V2 + "/ai/llm/generate", {  # noqa: E731
-        "prompt": "Count to a thousand.", "max_tokens": 200, "temperature": 0, "parameters": {"stop": ["@@"]}}, headers=key)
+    ask = lambda: user.post(V2 + "/ai/llm/generate", {**LONG, "max_tokens": 200}, headers=key)  # noqa: E731
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         got = [f.result() for f in [pool.submit(ask) for _ in range(6)]]
     told = [r for r in got if r.status != 200]

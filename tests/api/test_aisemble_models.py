@@ -16,6 +16,9 @@ from test_aisemble import V2, error, register
 
 LLM, DETECTOR, CLASSIFIER, EMBEDDER = ("smollm2-135m-instruct", "ssd-mobilenet-v2-coco", "efficientnet-lite0",
                                        "all-minilm-l6-v2")
+# Cannot end before 900 numbers: seconds on any machine, whatever the model would like to say.
+LONG = {"prompt": "Count from one to ten thousand.", "max_tokens": 4000, "temperature": 0,
+        "parameters": {"json_schema": {"type": "array", "items": {"type": "integer"}, "minItems": 900}}}
 FRANCE = [{"role": "system", "content": "You are a helpful AI assistant."},
           {"role": "user", "content": "What is the capital of France?"}]
 GREEDY = {"temperature": 0, "max_tokens": 12}
@@ -111,8 +114,7 @@ def test_streams_say_the_same_as_whole_answers(user):
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_its_generation(owner, server, stream):
     """The model is busy with a long answer until its client hangs up."""
-    body = json.dumps({"prompt": "Count from one to ten thousand.", "max_tokens": 4000, "stream": stream,
-                       "temperature": 0, "parameters": {"repeat_penalty": 1.0}}).encode()
+    body = json.dumps({**LONG, "stream": stream}).encode()
     s = socket.create_connection((server.host, server.port))
     s.sendall((f"POST {V2}/ai/llm/generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n"
                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body)
@@ -391,8 +393,7 @@ def test_a_stopped_service_refuses_and_starts_again(own):
 
 def test_a_stop_ends_a_generation_under_way(own):
     replies = []
-    t = threading.Thread(target=lambda: replies.append(own.post(
-        V2 + "/ai/llm/generate", {"prompt": "Count from one to ten thousand.", "max_tokens": 4000})))
+    t = threading.Thread(target=lambda: replies.append(own.post(V2 + "/ai/llm/generate", LONG)))
     t.start()
     wait_for(lambda: own.get(V2 + "/ops/services/llm").json()["in_use"] > 0, "the generation to begin")
     own.post(V2 + "/ops/services/llm/stop")
@@ -407,7 +408,7 @@ def test_a_stop_of_the_server_waits_for_no_generation(spec):
     with Server(flags=["--rate-limits", "off", "--drain-timeout-ms", "1000"]) as s:
         api = Api(s.host, s.port, s.key, None)
         api.post(V2 + "/jobs", {"type": "batch_processing", "service": "llm", "parameters": {
-            "max_tokens": 4000, "inputs": ["Count from one to ten thousand."]}})
+            "max_tokens": 4000, "inputs": ["Count from one to ten thousand."] * 500}})
 
         answers = []
 
