@@ -144,7 +144,7 @@ int mr_spool_prepare(struct mr_spool *s, struct mr_err *e) {
             return rc;
         }
         pthread_mutex_lock(&s->mu);
-        bool first = !atomic_load(&s->cur), surplus = !first && s->spare;
+        bool first = !atomic_load(&s->cur), surplus = !first && (s->spare || s->n >= s->max);
         if (!surplus) {
             append(s, g);
             atomic_store_explicit(&g->next, 0, memory_order_release); /* from here on in use */
