@@ -5,20 +5,13 @@ OpenVINO GenAI on the model that bench/llm/openvino_setup.sh prepared in DIR (we
 output channel, its fastest setting): the same kind of prompts as run.py, greedy and without end
 token, figures as one line of JSON in run.py's terms. Runs in that script's environment.
 """
-import argparse
-import json
-import math
 import os
-import random
-import resource
 import time
 
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
-
-WORDS = ("river stone over green walk seven light under house cold bring paper north quick song "
-         "table").split()
+import peer_common
 
 
 def config(tokens):
@@ -40,7 +33,7 @@ def speed(path, words, output, streams):
     tokenizer = pipe.get_tokenizer()
 
     def prompts():
-        return [" ".join(random.choices(WORDS, k=words)) for _ in range(streams)]
+        return peer_common.prompts(words, streams)
 
     def run(texts, tokens):
         start = time.perf_counter()
@@ -54,50 +47,26 @@ def speed(path, words, output, streams):
     texts = prompts()
     n = sum(tokenizer.encode(t).input_ids.shape[1] for t in texts)
     prompt_s = run(texts, 1)
-    texts = prompts()
-    short, whole = run(texts, 1), None
-    texts = prompts()
-    whole = run(texts, output + 1)
+    short, whole = run(prompts(), 1), run(prompts(), output + 1)
     return {"prompt": n / prompt_s, "output": streams * output / (whole - short),
             "first_new_ms": prompt_s * 1000,
-            "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            "rss_mib": peer_common.rss_mib()}
 
 
-def perplexity(path, file):
-    """As llama-perplexity -c 512: windows of 512 tokens, the second half of each scored."""
-    tokenizer = genai.Tokenizer(path)
-    with open(file, encoding="utf-8") as f:
-        ids = tokenizer.encode(f.read()).input_ids.data[0]
+def score(path, text):
+    ids = genai.Tokenizer(path).encode(text).input_ids.data[0]
     request = ov.Core().compile_model(os.path.join(path, "openvino_model.xml"),
                                       "CPU").create_infer_request()
-    nll, count = 0.0, 0
-    for at in range(0, len(ids) - 511, 512):
-        window = ids[at:at + 512][None].astype(np.int64)
+
+    def logits(window):
         request.reset_state()
-        logits = request.infer({
+        out = request.infer({
             "input_ids": window, "attention_mask": np.ones_like(window),
             "position_ids": np.arange(512)[None], "beam_idx": np.zeros(1, np.int32)})
-        rows = next(iter(logits.values()))[0].astype(np.float64)[256:511]
-        rows -= rows.max(axis=1, keepdims=True)
-        picked = rows[np.arange(255), window[0, 257:]] - np.log(np.exp(rows).sum(axis=1))
-        nll -= picked.sum()
-        count += 255
-    return math.exp(nll / count)
+        return next(iter(out.values()))[0]
 
-
-def main():
-    ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("dir")
-    ap.add_argument("--words", type=int, default=250)
-    ap.add_argument("--output", type=int, default=64)
-    ap.add_argument("--streams", type=int, default=1)
-    ap.add_argument("--perplexity", metavar="TEXT_FILE")
-    a = ap.parse_args()
-    if a.perplexity:
-        print(f"{perplexity(a.dir, a.perplexity):.2f}")
-    else:
-        print(json.dumps(speed(a.dir, a.words, a.output, a.streams)))
+    return peer_common.perplexity(ids, logits)
 
 
 if __name__ == "__main__":
-    main()
+    peer_common.main(__doc__, speed, score)
